@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+
+# In the order of `radbundles --help`. Each module adds its command to the application when it is imported, and imports
+# torch and MONAI inside the command alone, so that the help appears at once.
+COMMANDS = ("demo", "doctor", "list", "data", "distill", "tokenizer", "convert")
+
 
 def main() -> None:
     """Entry point of the console script."""
-    import importlib
-
     from radbundles.cli.app import app
 
-    for name in ("data", "distill", "tokenizer", "convert", "doctor", "list", "demo"):
-        importlib.import_module(f"radbundles.cli.{name}_command")
+    for name in COMMANDS:
+        if importlib.util.find_spec(f"radbundles.cli.{name}_command"):
+            importlib.import_module(f"radbundles.cli.{name}_command")
     app()
