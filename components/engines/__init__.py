@@ -1,0 +1,27 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Ignite handlers and small functions that turn an objective into a MONAI training workflow."""
+
+from __future__ import annotations
+
+from radbundles.components.engines.batch import loss_of, losses_of, move_batch
+from radbundles.components.engines.best_model import BestModel
+from radbundles.components.engines.early_stop import EarlyStop
+from radbundles.components.engines.optimizer import weight_decay_groups
+from radbundles.components.engines.progress import Progress
+from radbundles.components.engines.resume import Resume
+from radbundles.components.engines.schedule import WarmupCosine
+from radbundles.components.engines.seeding import SeedIterations
+
+__all__ = [
+    "BestModel",
+    "EarlyStop",
+    "Progress",
+    "Resume",
+    "SeedIterations",
+    "WarmupCosine",
+    "loss_of",
+    "losses_of",
+    "move_batch",
+    "weight_decay_groups",
+]

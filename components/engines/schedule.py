@@ -1,0 +1,51 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Learning rate as a function of the iteration."""
+
+from __future__ import annotations
+
+import math
+
+from ignite.engine import Engine, Events
+from torch.optim import Optimizer
+
+
+class WarmupCosine:
+    """Linear warm-up, then half a cosine down to ``min_lr`` (ECAMP, section 5; official ``lr_sched.py``).
+
+    The rate is computed from the trainer's iteration alone. There is no state to save, a resumed run cannot drift,
+    and gradient accumulation needs no special case. A run may stop before the cosine ends, as the official one does
+    (120 of 200 epochs).
+
+    Args:
+        optimizer: each group's initial rate is the peak it reaches after the warm-up.
+        warmup_epochs: length of the warm-up; may be fractional.
+        total_epochs: where the cosine reaches ``min_lr``; more than ``warmup_epochs``.
+        min_lr: rate at the end and after.
+    """
+
+    def __init__(self, optimizer: Optimizer, *, warmup_epochs: float, total_epochs: float, min_lr: float = 0.0) -> None:
+        if not 0 <= warmup_epochs < total_epochs:
+            raise ValueError(f"need 0 <= warmup_epochs < total_epochs, got {warmup_epochs} and {total_epochs}")
+        self.optimizer = optimizer
+        self.warmup_epochs = warmup_epochs
+        self.total_epochs = total_epochs
+        self.min_lr = min_lr
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+
+    def rate(self, peak: float, epochs: float) -> float:
+        """Return the rate after a (fractional) number of epochs."""
+        if epochs < self.warmup_epochs:
+            return peak * epochs / self.warmup_epochs
+        progress = min(1.0, (epochs - self.warmup_epochs) / (self.total_epochs - self.warmup_epochs))
+        return self.min_lr + (peak - self.min_lr) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Set the rates for the iteration that starts."""
+        epochs = (engine.state.iteration - 1) / engine.state.epoch_length
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = self.rate(peak, epochs)
