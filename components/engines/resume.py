@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from radbundles.components.engines.best_model import save_atomically
 from radbundles.components.data.seeded import EpochSampler
+from radbundles.components.engines.best_model import save_atomically
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"checkpoint_(\d+)\.pt")

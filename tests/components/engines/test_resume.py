@@ -28,7 +28,7 @@ from radbundles.components.engines import (
 )
 
 
-class Interrupted(Exception):
+class KilledError(Exception):
     """Stands for a kill."""
 
 
@@ -100,7 +100,7 @@ def build(
 
         def interrupt(engine: SupervisedTrainer) -> None:
             if engine.state.iteration == stop_at:
-                raise Interrupted
+                raise KilledError
 
         trainer.add_event_handler("ITERATION_STARTED", interrupt)
     return trainer
@@ -117,7 +117,7 @@ def test_interrupted_run_ends_with_the_same_weights(
 ) -> None:
     whole = build(tmp_path / "whole", every=every, accumulation=accumulation)
     whole.run()
-    with pytest.raises(Interrupted):
+    with pytest.raises(KilledError):
         build(tmp_path / "cut", every=every, accumulation=accumulation, stop_at=stop_at).run()
     resumed = build(tmp_path / "cut", every=every, accumulation=accumulation)
     resumed.run()
@@ -130,7 +130,7 @@ def test_interrupted_run_ends_with_the_same_weights(
 
 
 def test_checkpoint_within_an_epoch_is_used(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(KilledError):
         build(tmp_path, every=2, stop_at=4).run()
     assert [p.name for p in sorted(tmp_path.glob("checkpoint_*"))] == ["checkpoint_000000002.pt"]
     trainer = build(tmp_path, every=2)
@@ -174,11 +174,20 @@ def test_best_model_needs_a_key_metric(tmp_path: Path) -> None:
 
 
 def test_early_stop_counts_on_after_a_resume(tmp_path: Path) -> None:
-    trainer = build(tmp_path)
-    early = EarlyStop(metric="score", patience=5)
-    early.set_trainer(trainer)
-    early.load_state_dict({"counter": 3, "best_score": 1.0})
-    assert early.state_dict()["counter"] == 3
+    def stopping(epochs: int, start: dict[str, Any] | None) -> tuple[SupervisedTrainer, EarlyStop]:
+        trainer = build(tmp_path / "unused", epochs=epochs)
+        early = EarlyStop(metric="score", patience=3)
+        early.set_trainer(trainer)
+        if start is not None:
+            early.load_state_dict(start)
+        trainer.add_event_handler("EPOCH_STARTED", lambda engine: engine.state.metrics.update(score=1.0))
+        early.attach(trainer)
+        trainer.run()
+        return trainer, early
+
+    _, early = stopping(2, None)
+    trainer, _ = stopping(9, early.state_dict())
+    assert trainer.state.epoch == 2 + 2, "one evaluation without improvement before, two after"
 
 
 def test_warmup_cosine_is_linear_then_cosine_and_clamped() -> None:
