@@ -6,3 +6,15 @@ from __future__ import annotations
 
 if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
+
+from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
+from radbundles.networks.ecamp import ECAMP as ECAMP
+from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
+from radbundles.networks.masked_vit import MaskedViTEncoder as MaskedViTEncoder
+from radbundles.networks.masked_vit import random_patch_mask as random_patch_mask
+from radbundles.networks.position_table import resize_position_table as resize_position_table
+from radbundles.networks.position_table import sincos_position_table as sincos_position_table
+from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
+from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
+from radbundles.networks.token_head import TokenHead as TokenHead
+from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock
