@@ -1,0 +1,25 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Finds bundles and tells what works on this machine; imports neither torch nor MONAI."""
+
+from __future__ import annotations
+
+from radbundles.components.hub.bundle_check import BundleReport, check_bundle
+from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
+from radbundles.components.hub.codecs import Codec, list_codecs
+from radbundles.components.hub.doctor import Diagnosis, diagnose
+from radbundles.components.hub.weights import WeightsReport, check_weights
+
+__all__ = [
+    "Bundle",
+    "BundleReport",
+    "Codec",
+    "Diagnosis",
+    "WeightsReport",
+    "check_bundle",
+    "check_weights",
+    "diagnose",
+    "find_bundle",
+    "find_bundles",
+    "list_codecs",
+]
