@@ -13,7 +13,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
 .PHONY: help demo test lint docs clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## run the demonstration; DATA=folder for your own radiographs
 	$(BIN)/radbundles demo $(if $(DATA),--data "$(DATA)")
@@ -37,7 +37,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "RadBundles needs Python 3.10 or later; '$(PYTHON)' is missing or older. Name another: make PYTHON=python3.12" >&2; \
 	  exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Packages are installed together with torch under the constraints, so that no later step replaces the torch build.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
