@@ -6,3 +6,13 @@ from __future__ import annotations
 
 if __name__ == "transforms":
     raise ImportError("import radbundles.transforms, not transforms: the folder is part of the package radbundles")
+
+from radbundles.transforms.compose_report import REPORT_SECTIONS, ComposeReportd, compose_report
+from radbundles.transforms.entity_masking import EntityMasking, ReportMask
+from radbundles.transforms.entity_words import ECAMP_ENTITIES, entity_forms
+from radbundles.transforms.insert_distilled import InsertDistilledd, insert_distilled, insert_distilled_official
+from radbundles.transforms.mask_report import MaskReport, MaskReportd
+from radbundles.transforms.official_masking import OfficialMasking
+from radbundles.transforms.rebalance import NEGATION_TEMPLATES, rebalanced_weights
+from radbundles.transforms.report_tokenizer import SPECIAL_TOKENS, build_report_tokenizer, load_report_tokenizer
+from radbundles.transforms.tokenize_report import TokenizeReport, TokenizeReportd
