@@ -12,6 +12,7 @@ from radbundles.components.engines.progress import Progress
 from radbundles.components.engines.resume import Resume
 from radbundles.components.engines.schedule import WarmupCosine
 from radbundles.components.engines.seeding import SeedIterations
+from radbundles.components.engines.write_metrics import WriteMetrics
 
 __all__ = [
     "BestModel",
@@ -20,6 +21,7 @@ __all__ = [
     "Resume",
     "SeedIterations",
     "WarmupCosine",
+    "WriteMetrics",
     "loss_of",
     "losses_of",
     "move_batch",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai.handlers import EarlyStopHandler, stopping_fn_from_metric
+from ignite.engine import Engine
+from monai.handlers import EarlyStopHandler
 
 
 class EarlyStop(EarlyStopHandler):
@@ -15,15 +16,24 @@ class EarlyStop(EarlyStopHandler):
     Put it among the handlers of the evaluator and tell it the trainer with ``set_trainer`` before the run.
 
     Args:
-        metric: name of the evaluator's metric; higher is better.
+        metric: name of the evaluator's metric.
         patience: evaluations without improvement before the trainer is stopped; at least 1.
-        min_delta: smallest increase that counts as an improvement.
+        greater_is_better: False for losses.
+        min_delta: smallest change that counts as an improvement.
+
+    Raises:
+        ValueError: if the patience is below 1.
     """
 
-    def __init__(self, *, metric: str, patience: int, min_delta: float = 0.0) -> None:
+    def __init__(self, *, metric: str, patience: int, greater_is_better: bool = True, min_delta: float = 0.0) -> None:
         if patience < 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
-        super().__init__(patience=patience, score_function=stopping_fn_from_metric(metric), min_delta=min_delta)
+        sign = 1.0 if greater_is_better else -1.0
+
+        def score(engine: Engine) -> float:
+            return sign * float(engine.state.metrics[metric])
+
+        super().__init__(patience=patience, score_function=score, min_delta=min_delta)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the count and the best score."""
