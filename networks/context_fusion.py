@@ -59,10 +59,16 @@ class ContextFusionLayer(nn.Module):
 
     Args:
         config: sizes of the text part; its attention must be "sdpa".
+
+    Raises:
+        ValueError: if the attention of the config is not "sdpa".
     """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
+        # The others would add the boolean mask to the scores without complaint.
+        if config._attn_implementation != "sdpa":
+            raise ValueError(f'the BertConfig needs attn_implementation="sdpa", got {config._attn_implementation!r}')
         dim = config.hidden_size
         self.attention = BertAttention(config)
         self.cross_attention = CrossAttention(

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -111,17 +113,17 @@ class ECAMP(nn.Module):
         self.visual_projection = nn.Linear(dim, text_dim)
         nn.init.xavier_uniform_(self.visual_projection.weight)
         nn.init.zeros_(self.visual_projection.bias)
-        text = BertConfig(
-            vocab_size=vocab_size,
-            hidden_size=text_dim,
-            num_hidden_layers=text_layers,
-            num_attention_heads=text_heads,
-            intermediate_size=text_ffn,
-            max_position_embeddings=max_length,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            attn_implementation="sdpa",
-        )
+        text_sizes: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "hidden_size": text_dim,
+            "num_hidden_layers": text_layers,
+            "num_attention_heads": text_heads,
+            "intermediate_size": text_ffn,
+            "max_position_embeddings": max_length,
+            "hidden_dropout_prob": dropout,
+            "attention_probs_dropout_prob": dropout,
+        }
+        text = BertConfig(**text_sizes, attn_implementation="sdpa")
         self.text = ReportEncoder(text)
         self.head = TokenHead(text)
 
