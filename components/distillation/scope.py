@@ -1,0 +1,181 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Decide whether a finding is present, uncertain or absent from the cue words around it.
+
+The idea is that of NegEx (Chapman et al., 2001) and ConText (Harkema et al., 2009): a cue before a finding reaches
+forward, a cue after it reaches back, termination words stop both. The rules and the lists are this project's own.
+Each sentence is read once forward and once backward, so the time is linear in its length.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from radbundles.components.distillation.lexicon import Cue, CueList, Found
+
+_LIMITED = 8  # words between a negation and a finding that are searched for a limiting adjective ("no large ...")
+_ALTERNATIVE = 5  # words between "versus" and a finding
+_NEGATED = frozenset({"not", "cannot"})
+
+
+@dataclass(slots=True)
+class Target:
+    """A run of words whose certainty is asked for; the fields after ``stop`` are what :func:`judge` finds.
+
+    Attributes:
+        start: first word.
+        stop: word after the last.
+        payload: what stands there; a state word carries its :class:`Cue`.
+        negated_at: word of the negation that reaches the target, None without.
+        uncertain: an uncertainty cue reaches it.
+        limited: the negation is of a kind of finding only ("no large effusion"), so it says little on the finding.
+        skipped: history, question or recommendation; says nothing on this image.
+    """
+
+    start: int
+    stop: int
+    payload: object
+    negated_at: int | None = None
+    uncertain: bool = False
+    limited: bool = False
+    skipped: bool = False
+
+    @property
+    def certainty(self) -> str:
+        """``"present"``, ``"uncertain"`` or ``"absent"``."""
+        if self.negated_at is not None:
+            return "absent"
+        return "uncertain" if self.uncertain else "present"
+
+
+def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: list[Target], cues: CueList) -> None:
+    """Fill in the verdict of every target of the sentence ``words[start:stop]``.
+
+    Args:
+        words: lower-case words.
+        start: first word of the sentence.
+        stop: word after its last.
+        marks: cues found in the sentence (payload :class:`Cue`), left to right.
+        targets: sorted by ``start``; changed in place.
+        cues: the word lists.
+    """
+    events: list[tuple[int, int, Cue | Target | None]] = [(t.start, 0, t) for t in targets]
+    events += [(mark[0], 1, mark[2]) for mark in marks if mark[2].kind != "state"]
+    events += [
+        (i, 2, None)  # a comma before "mild", "stable" ...: a new assertion
+        for i in range(start, stop - 1)
+        if words[i] in (",", "and") and words[i + 1] in cues.restart
+    ]
+    if len(events) == len(targets):
+        return
+    events.sort(key=lambda event: event[:2])
+    backward = _forward(words, events, {mark[0]: mark[1] for mark in marks}, cues)
+    _backward(words, backward, cues)
+    findings = [target for target in targets if not isinstance(target.payload, Cue)]
+    firsts = [target.start for target in findings]
+    for first, last, cue in marks:
+        if cue.kind == "alternative":
+            at = bisect_left(firsts, first)
+            _alternative(words, first, last, cue, findings[max(at - 1, 0) : at], findings[at : at + 1], cues)
+
+
+def _forward(
+    words: list[str], events: list[tuple[int, int, Cue | Target | None]], ends: dict[int, int], cues: CueList
+) -> list[tuple[int, Cue | Target | None]]:
+    """Carry the cues before a finding to it; return the events of the backward pass."""
+    backward: list[tuple[int, Cue | Target | None]] = []
+    negated: tuple[int, int] | None = None
+    uncertain = False
+    skipping: int | None = None
+    seen = False
+    for index, (at, _, event) in enumerate(events):
+        if isinstance(event, Target):
+            seen = True
+            if negated is not None:
+                event.negated_at = negated[0]
+                event.limited = any(w in cues.qualifiers for w in words[max(negated[1], at - _LIMITED) : at])
+            event.uncertain = uncertain
+            event.skipped = skipping is not None and "," not in words[max(skipping, at - _LIMITED) : at]
+        elif event is None:
+            negated, uncertain = None, False
+        elif event.kind == "termination":
+            negated = None
+            if event.where == "any":
+                uncertain, skipping, seen = False, None, False
+        elif event.kind == "skip":
+            skipping = at
+        elif event.kind in ("negation", "uncertainty"):
+            before = event.where == "pre" or (
+                event.where == "both" and _looks_forward(words, ends[at], index, events, seen)
+            )
+            if before and event.kind == "negation":
+                negated, uncertain = (at, ends[at]), False
+            elif before:
+                # "no effusion, possible nodule": the comma ends the list of what is absent
+                if at and words[at - 1] in (",", "and"):
+                    negated = None
+                uncertain = True
+            else:
+                backward.append((at, Cue(event.kind, "post", event.phrase)))
+                continue
+        backward.append((at, event))
+    return backward
+
+
+def _looks_forward(
+    words: list[str], end: int, index: int, events: list[tuple[int, int, Cue | Target | None]], seen: bool
+) -> bool:
+    """Whether a cue that stands on either side ("likely", "resolved") belongs to what follows it."""
+    if not seen:
+        return True
+    if index + 1 == len(events) or (end < len(words) and words[end] == ","):
+        return False
+    following = events[index + 1][2]
+    if isinstance(following, Target):
+        return True
+    return following is not None and following.kind == "uncertainty" and following.where != "post"
+
+
+def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], cues: CueList) -> None:
+    """Carry the cues after a finding back to it, and through a list of findings ("A, B and C are not seen")."""
+    active: tuple[int, Cue] | None = None
+    nearest: Target | None = None  # the target to the right of the current one that the active cue reached
+    for at, event in reversed(events):
+        if isinstance(event, Target):
+            if active is None:
+                continue
+            if nearest is not None and not all(
+                word in cues.connectors or word in cues.descriptors for word in words[event.stop : nearest.start]
+            ):
+                active = None
+                continue
+            if active[1].kind == "negation":
+                event.negated_at = active[0]
+            else:
+                event.uncertain = True
+                if nearest is None and not _NEGATED.isdisjoint(active[1].phrase.split()):
+                    event.negated_at = None  # "no pneumothorax, effusion cannot be excluded": a clause of its own
+            nearest = event
+        elif event is None:
+            active = None
+        elif event.where == "post":
+            active, nearest = (at, event), None
+        elif event.kind in ("termination", "negation", "uncertainty") and event.where != "negation":
+            active = None
+
+
+def _alternative(
+    words: list[str], first: int, last: int, cue: Cue, before: list[Target], after: list[Target], cues: CueList
+) -> None:
+    """Make both sides of "atelectasis versus pneumonia" uncertain; "or" and "/" need findings on both sides."""
+    before = [target for target in before if first - target.stop <= _ALTERNATIVE]
+    after = [target for target in after if target.start - last <= _ALTERNATIVE]
+    if cue.phrase not in ("versus", "vs"):
+        if not before or not after:
+            return
+        between = words[before[0].stop : first] + words[last : after[0].start]
+        if not all(word in cues.connectors or word in cues.descriptors for word in between):
+            return
+    for target in before + after:
+        target.uncertain = True

@@ -1,0 +1,174 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Bind anatomical terms to the words that say how they look: "heart size is normal", "tortuous aorta".
+
+A heart, an aorta or a hilum is always there; only its state is a finding. A term without a state says nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import NamedTuple
+
+from radbundles.components.distillation.lexicon import Cue, CueList, Found, Mention, Structure
+from radbundles.components.distillation.scope import Target
+
+_LIST = 14  # words that a list may put between a term and its verb phrase
+_PHRASE = 4  # words between a term and its state inside one noun phrase
+_OF = frozenset({"of", "in", "along", "at", "within", "near", "over", "overlying", "involving"})
+_BRIDGES = frozenset({"but", "yet", "otherwise"})  # "lungs are expanded but clear" still speaks of the lungs
+_PLURAL = frozenset({"are", "were", "appear", "remain", "have"})
+
+
+class State(NamedTuple):
+    """How a structure looks, in words ``start`` to ``stop``."""
+
+    certainty: str
+    start: int
+    stop: int
+    weak: bool
+
+
+def state_targets(marks: list[Found]) -> list[Target]:
+    """Targets of the state words, so that :func:`judge` tells "enlarged" from "not enlarged"."""
+    return [Target(first, last, cue) for first, last, cue in marks if cue.kind == "state"]
+
+
+class StateFinder:
+    """Finds the state of the structures of one sentence.
+
+    Args:
+        words: lower-case words of the text.
+        span: first word of the sentence and the word after its last.
+        marks: cues of the sentence.
+        targets: judged targets: state words and findings, in order.
+        structures: places of the structures, in order.
+        cues: the word lists.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        span: tuple[int, int],
+        *,
+        marks: list[Found],
+        targets: list[Target],
+        structures: list[Found],
+        cues: CueList,
+    ) -> None:
+        self.words = words
+        self.start, self.stop = span
+        borderline = [Target(a, b, cue) for a, b, cue in marks if cue.kind != "state" and cue.phrase in cues.borderline]
+        usable = [t for t in targets if isinstance(t.payload, (Cue, Mention)) and not t.skipped]
+        self.states = sorted(usable + borderline, key=lambda target: target.start)
+        self.starts = [target.start for target in self.states]
+        self.stops_scope = [a for a, _, cue in marks if cue.kind == "termination" and cue.phrase not in _BRIDGES]
+        self.structure_words = {i for a, b, _ in structures for i in range(a, b)}
+        self.cues = cues
+
+    def find(self, first: int, last: int, structure: Structure) -> State | None:
+        """State of the structure in words ``first`` to ``last``, None when the sentence gives none."""
+        if not self.states:
+            return None
+        for state in (
+            self._before(first, structure, near=True),
+            self._after(last, structure),
+            self._before(first, structure, near=False),
+        ):
+            if state is not None:
+                return State(state.certainty, min(first, state.start), max(last, state.stop), state.weak)
+        return None
+
+    def _before(self, first: int, structure: Structure, *, near: bool) -> State | None:
+        """A state left of the term: "tortuous aorta", "calcification of the aortic arch", "normal heart and aorta"."""
+        at = bisect_left(self.starts, first) - 1
+        while at >= 0 and self.states[at].stop > first:
+            at -= 1
+        if at < 0:
+            return None
+        target = self.states[at]
+        between = self.words[target.stop : first]
+        if len(between) > (2 if near else 2 * _PHRASE) or self._ends_clause(target.start):
+            return None
+        if near:
+            if not all(word in self.cues.descriptors for word in between):
+                return None
+        elif isinstance(target.payload, Mention):
+            if len(between) > _PHRASE or not (between and between[0] in _OF):
+                return None
+        elif not all(
+            target.stop + i in self.structure_words
+            or (word in self.cues.connectors or word in self.cues.descriptors)
+            and not (word in self.cues.restart and between[i - 1 : i] == [","])
+            for i, word in enumerate(between)
+        ):
+            return None
+        return self._read(target, structure, since=None)
+
+    def _after(self, last: int, structure: Structure) -> State | None:
+        """A state right of the term: "aorta is tortuous", "heart size and mediastinum within normal limits"."""
+        at = bisect_left(self.starts, last)
+        barrier = bisect_left(self.stops_scope, last)
+        limit = self.stops_scope[barrier] if barrier < len(self.stops_scope) else self.stop
+        while at < len(self.states):
+            target = self.states[at]
+            between = self.words[last : target.start]
+            if target.start >= limit or len(between) > _LIST:
+                return None
+            verbs = [i for i, word in enumerate(between) if word in self.cues.copulas]
+            if len(verbs) > 1:
+                return None
+            if verbs:
+                # "heart, mediastinum and hila are normal" is a list; "hilar nodes, heart is normal" is two clauses
+                if "," in between[: verbs[0]] and between[verbs[0]] not in _PLURAL:
+                    return None
+                if isinstance(target.payload, Mention):
+                    return None
+            elif isinstance(target.payload, Mention):
+                if len(between) > _PHRASE - 1 or not all(word in self.cues.descriptors for word in between):
+                    return None
+            elif self._belongs_to_next(target):
+                return None
+            elif len(between) > (2 * _PHRASE if self._is_normal(target) else _PHRASE):
+                return None
+            found = self._read(target, structure, since=last if verbs or self._is_normal(target) else None)
+            if found is not None or not verbs or "and" not in self.words[target.stop : target.stop + 2]:
+                return found
+            at += 1  # "the lungs are expanded and clear"
+        return None
+
+    def _ends_clause(self, at: int) -> bool:
+        """Whether the state at a word is what a verb says of something before it: "heart is normal, aorta ..."."""
+        for i in range(max(self.start, at - 2), at):
+            if self.words[i] in self.cues.copulas:
+                return i == self.start or self.words[i - 1] != "there"
+        return False
+
+    def _belongs_to_next(self, target: Target) -> bool:
+        """Whether a state opens the noun phrase of another structure: "hila, normal heart size"."""
+        return target.stop in self.structure_words or (
+            target.stop + 1 in self.structure_words and self.words[target.stop] in self.cues.descriptors
+        )
+
+    def _is_normal(self, target: Target) -> bool:
+        return isinstance(target.payload, Cue) and target.payload.where == "normal"
+
+    def _read(self, target: Target, structure: Structure, since: int | None) -> State | None:
+        """What a state means for a structure; ``since``: negations before this word belong to something else."""
+        negated = target.negated_at is not None and (since is None or target.negated_at >= since)
+        if isinstance(target.payload, Cue):
+            phrase = target.payload.phrase
+            if phrase in structure.normal:
+                # Only a negation of this very word counts: "no effusion, normal heart" is no enlarged heart.
+                denied = negated and target.negated_at is not None and target.start - target.negated_at <= 2
+                if denied and target.uncertain:
+                    return State("uncertain", target.start, target.stop, False)
+                return State("present" if denied else "absent", target.start, target.stop, not denied)
+            if phrase in self.cues.borderline:
+                return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
+            if phrase not in structure.abnormal:
+                return None
+        elif structure.abnormal != self.cues.abnormal:
+            return None  # a finding next to the lungs or the heart is not about their size or clearness
+        certainty = "absent" if negated else ("uncertain" if target.uncertain else "present")
+        return State(certainty, target.start, target.stop, certainty == "absent" and target.limited)
