@@ -9,6 +9,7 @@ from typing import Any
 
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
+from monai.utils import ensure_tuple
 
 REPORT_SECTIONS = ("findings", "impression", "text")
 """What a model reads by default; indication, comparison and technique say little about the image."""
@@ -60,7 +61,7 @@ class ComposeReportd(MapTransform):
         if isinstance(sections, str):
             raise ValueError(f"sections must be a list of names, not the text {sections!r}")
         self.sections = None if sections is None else tuple(sections)
-        self.output_keys = MapTransform(output_keys).keys
+        self.output_keys = ensure_tuple(output_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the text of each report."""
@@ -70,7 +71,7 @@ class ComposeReportd(MapTransform):
             if not text:
                 wanted = "any section" if self.sections is None else f"the sections {', '.join(self.sections)}"
                 raise ValueError(
-                    f"item {d.get('id')!r}: the report has no text in {wanted} (it has: {', '.join(d[key]) or 'none'}); "
+                    f"item {d.get('id')!r}: the report has no text in {wanted} (it has {', '.join(d[key]) or 'none'}): "
                     "name its sections in `sections` or leave the item out of the datalist"
                 )
             d[output_key] = text

@@ -99,8 +99,11 @@ class EntityMasking:
         template = np.zeros(len(ids), dtype=bool)
         for start, stop in self.find_templates(ids):
             template[start:stop] = True
-        mask = ReportMask(np.zeros(length, dtype=bool), np.zeros(length, dtype=bool), np.zeros(length, dtype=np.float32))
-        mask.masked[: len(ids)] = masked[word_of]
-        mask.entity[: len(ids)] = entity[word_of]
-        mask.weights[: len(ids)] = rebalanced_weights(descriptor[word_of], template)
-        return mask
+        weights = rebalanced_weights(descriptor[word_of], template)
+        return ReportMask(*(_lengthen(values, length) for values in (masked[word_of], entity[word_of], weights)))
+
+
+def _lengthen(values: np.ndarray, length: int) -> np.ndarray:
+    longer = np.zeros(length, dtype=values.dtype)
+    longer[: len(values)] = values
+    return longer

@@ -58,7 +58,7 @@ def insert_distilled_official(text: str, distilled: str, generator: random.Rando
     Args:
         text: a report.
         distilled: its distilled sentences, put in as they are, without a space.
-        generator: source of the draws: one ``random``, and one ``randint`` (both ends included) if it is below ``prob``.
+        generator: source of the draws: one ``random``, then one ``randint``, both ends included, if text goes in.
         prob: probability that the sentences are put in.
     """
     if generator.random() < prob:

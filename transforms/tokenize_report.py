@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
+from monai.utils import ensure_tuple
 
 from radbundles.transforms.report_tokenizer import CLS, MAX_LENGTH, load_report_tokenizer
 
@@ -63,7 +64,7 @@ class TokenizeReportd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.tokenize = TokenizeReport(tokenizer_file=tokenizer_file, max_length=max_length)
-        self.output_keys = MapTransform(output_keys).keys
+        self.output_keys = ensure_tuple(output_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the ids of each text."""
