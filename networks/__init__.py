@@ -9,7 +9,12 @@ if __name__ == "networks":
 
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
 from radbundles.networks.ecamp import ECAMP as ECAMP
+from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint
+from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
+from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
+from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
+from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
 from radbundles.networks.masked_vit import MaskedViTEncoder as MaskedViTEncoder
 from radbundles.networks.masked_vit import random_patch_mask as random_patch_mask
 from radbundles.networks.position_table import resize_position_table as resize_position_table

@@ -122,8 +122,9 @@ class ECAMP(nn.Module):
             "max_position_embeddings": max_length,
             "hidden_dropout_prob": dropout,
             "attention_probs_dropout_prob": dropout,
+            "attn_implementation": "sdpa",
         }
-        text = BertConfig(**text_sizes, attn_implementation="sdpa")
+        text = BertConfig(**text_sizes)
         self.text = ReportEncoder(text)
         self.head = TokenHead(text)
 

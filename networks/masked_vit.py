@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -93,6 +93,10 @@ class MaskedViTEncoder(nn.Module):
         mlp_ratio: hidden width of the MLPs over dim.
         position_table: formula of the initial position table, see :func:`sincos_position_table`.
 
+    Attributes:
+        grid: rows and columns of patches.
+        sizes: the arguments that weights of another image size share.
+
     Raises:
         ValueError: if the image is not a whole number of patches.
     """
@@ -112,6 +116,13 @@ class MaskedViTEncoder(nn.Module):
         if image_size % patch_size:
             raise ValueError(f"image_size {image_size} is not a multiple of patch_size {patch_size}")
         self.image_size = image_size
+        self.sizes: dict[str, Any] = {
+            "patch_size": patch_size,
+            "dim": dim,
+            "depth": depth,
+            "heads": heads,
+            "mlp_ratio": mlp_ratio,
+        }
         self.grid = (image_size // patch_size, image_size // patch_size)
         self.patch_embed = PatchEmbed(patch_size=patch_size, dim=dim)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
