@@ -11,8 +11,23 @@ from radbundles.transforms.compose_report import REPORT_SECTIONS, ComposeReportd
 from radbundles.transforms.entity_masking import EntityMasking, ReportMask
 from radbundles.transforms.entity_words import ECAMP_ENTITIES, entity_forms
 from radbundles.transforms.insert_distilled import InsertDistilledd, insert_distilled, insert_distilled_official
+from radbundles.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
+from radbundles.transforms.load_radiograph import LoadRadiograph, LoadRadiographD, LoadRadiographd, LoadRadiographDict
 from radbundles.transforms.mask_report import MaskReport, MaskReportd
 from radbundles.transforms.official_masking import OfficialMasking
+from radbundles.transforms.rand_radiograph_crop import (
+    RandRadiographCrop,
+    RandRadiographCropD,
+    RandRadiographCropd,
+    RandRadiographCropDict,
+)
+from radbundles.transforms.read_error import RadiographReadError
 from radbundles.transforms.rebalance import NEGATION_TEMPLATES, rebalanced_weights
 from radbundles.transforms.report_tokenizer import SPECIAL_TOKENS, build_report_tokenizer, load_report_tokenizer
+from radbundles.transforms.resize_radiograph import (
+    ResizeRadiograph,
+    ResizeRadiographD,
+    ResizeRadiographd,
+    ResizeRadiographDict,
+)
 from radbundles.transforms.tokenize_report import TokenizeReport, TokenizeReportd
