@@ -48,7 +48,7 @@ def check_weights(bundle: Bundle) -> WeightsReport:
         if not file.is_file():
             download = f"python -m monai.bundle download_large_files --bundle_path {bundle.folder}"
             notes.append(f"{entry['path']} is not downloaded: {download}")
-        elif entry.get("hash_val"):
+        elif entry.get("hash_val") not in (None, ""):
             fault = _compare(file, str(entry["hash_val"]), entry.get("hash_type") or "md5")  # MONAI's default
             verdicts[file] = fault is None
             if fault:
