@@ -140,9 +140,7 @@ def mediastinum(patient: Patient, exam: Exam, y: Field, ratio: float, base: floa
     return left.astype(np.float32), right.astype(np.float32), top
 
 
-def build_anatomy(
-    patient: Patient, exam: Exam, size: int, *, enlarged: float = 0.0, pushed: float = 0.0
-) -> Anatomy:
+def build_anatomy(patient: Patient, exam: Exam, size: int, *, enlarged: float = 0.0, pushed: float = 0.0) -> Anatomy:
     """Place all soft tissue.
 
     Args:
@@ -183,7 +181,12 @@ def build_anatomy(
     depth = chord * share
 
     field = (silhouette < 0) & (y < dome) & (xi < 1)
-    heart = (silhouette > 0) & (y > heart_top) & (y < max(base.values()) + 0.8)
+    # rounded off where it has no visible border: at the great vessels and on the diaphragm
+    middle, half = 0.5 * (heart_top + base["left"] + 0.6), 0.5 * (base["left"] + 0.6 - heart_top)
+    across = (x - drift - np.float32(0.165 * ratio * 2 * patient.half_width)) * np.float32(
+        1 / (ratio * patient.half_width)
+    )
+    heart = (silhouette > 0) & (across**4 + ((y - middle) / half) ** 4 < 1.3) & (np.abs(y - middle) < half)
     tissue = enlarge(trunk(patient, exam, size // 2), size)
     return Anatomy(
         x=x,

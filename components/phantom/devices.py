@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-from radbundles.components.phantom.anatomy import SIDES, Anatomy, Field
+from radbundles.components.phantom.anatomy import SIDES, Anatomy
 from radbundles.components.phantom.findings import Finding
 from radbundles.components.phantom.lesions import Change
 from radbundles.components.phantom.patient import Exam
@@ -53,9 +53,8 @@ class _Pen:
 
     def change(self, strength: float) -> Change:
         """The drawing as ``strength`` cm of water where it is white."""
-        flat = self.canvas.reduce(2)
-        soft: Field = np.asarray(flat.filter(ImageFilter.GaussianBlur(self.scale * 0.01)), np.float32)
-        return Change(mask=np.asarray(flat) > 40, added=soft * np.float32(strength / 255))
+        drawn = np.asarray(self.canvas.reduce(2))
+        return Change(mask=drawn > 40, added=drawn * np.float32(strength / 255))
 
 
 def catheter(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Generator) -> Change:

@@ -132,7 +132,11 @@ def draw_findings(rng: np.random.Generator, *, portable: bool = False) -> list[F
     dry = list(SIDE_CHOICES)
     if "effusion" in drawn:
         both = rng.random() < 0.3
-        size = "small" if faint["effusion"] else str(rng.choice(SIZES[:2] if both else SIZES, p=None if both else [0.4, 0.35, 0.25]))
+        size = (
+            "small"
+            if faint["effusion"]
+            else str(rng.choice(SIZES[:2] if both else SIZES, p=None if both else [0.4, 0.35, 0.25]))
+        )
         for side in SIDE_CHOICES if both else (_side(rng),):
             found.append(Finding("effusion", side=side, size=size, subtle=faint["effusion"]))
             free[side] = {"small": list(ZONES), "moderate": ["upper", "middle"], "large": ["upper"]}[size]

@@ -58,7 +58,9 @@ def effusion(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Genera
     wall = np.square(np.clip((chest.xi - np.float32(0.42)) * np.float32(1 / 0.58), 0, 1))
     edge = chest.y - (np.float32(top) - np.float32(rise) * wall)
     fill = step(edge, 0.9 if finding.size == "small" else 1.3) * _cavity(chest, finding.side)
-    return Change(mask=chest.lungs[finding.side] & (fill > 0.5), fill=fill * np.float32(0.7 if finding.subtle else 0.96))
+    return Change(
+        mask=chest.lungs[finding.side] & (fill > 0.5), fill=fill * np.float32(0.7 if finding.subtle else 0.96)
+    )
 
 
 def pneumothorax(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Generator) -> Change:
@@ -87,25 +89,27 @@ def airspace(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Genera
     cx, cy = _spot(chest, finding.side, finding.zone, rng)
     rx, ry = rng.uniform(2.4, 3.8), rng.uniform(2.0, 3.2)
     half_x, half_y = chest.x[::2, ::2], chest.y[::2]
-    warp = sum(share * smooth_noise(rng, half_x.shape[1], cells) for share, cells in ((0.26, 10), (0.13, 30), (0.09, 80)))
+    warp = sum(
+        share * smooth_noise(rng, half_x.shape[1], cells) for share, cells in ((0.26, 10), (0.13, 30), (0.09, 80))
+    )
     radius = np.sqrt(((half_x - cx) / rx) ** 2 + ((half_y - cy) / ry) ** 2) + warp
     cloud = step(np.float32(1.0) - radius, 0.55 if dense else 0.85)
     fill = enlarge(cloud, size) * _cavity(chest, finding.side)
     mask = chest.lungs[finding.side] & (fill > (0.4 if dense else 0.35))
     if dense:
-        canvas = Image.new("L", (size, size), 255)
+        # bronchi stay open; they run outward from the hilum
+        half = half_x.shape[1]
+        scale = half / exam.field
+        canvas = Image.new("L", (half, half), 255)
         draw = ImageDraw.Draw(canvas)
-        scale = size / exam.field
-        # bronchi run outward from the hilum
         hx, hy = chest.hila[finding.side]
-        pixel_x, pixel_y = int(np.abs(chest.x[int(cy * scale)] - cx).argmin()), cy * scale
         outward = np.arctan2(cy - hy, cx - hx)
+        middle = np.array([float(np.abs(half_x[int(cy * scale)] - cx).argmin()), cy * scale])
         for turn in rng.uniform(-0.6, 0.6, 5):
-            direction = np.array([np.cos(outward + turn), np.sin(outward + turn)]) * 2.4 * scale
-            start = np.array([pixel_x, pixel_y]) - direction * 0.6
-            draw.line([*start, *(start + direction * 1.5)], fill=140, width=max(1, round(0.14 * scale)))
-        bronchi = canvas.filter(ImageFilter.GaussianBlur(0.07 * scale))
-        fill = fill * (np.asarray(bronchi, np.float32) * np.float32(1 / 255))
+            along = np.array([np.cos(outward + turn), np.sin(outward + turn)]) * scale
+            draw.line([*(middle - 1.4 * along), *(middle + 2.2 * along)], fill=130, width=max(1, round(0.15 * scale)))
+        soft = canvas.filter(ImageFilter.GaussianBlur(0.07 * scale))
+        fill = fill * enlarge(np.asarray(soft, np.float32) * np.float32(1 / 255), size)
     strength = (0.62 if dense else 0.30) * (0.42 if finding.subtle else 1.0)
     return Change(mask=mask, fill=fill * np.float32(strength))
 
@@ -120,7 +124,9 @@ def nodule(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Generato
     lobes = 1 + 0.04 * np.cos(3 * angle + rng.uniform(0, 6.3)) + 0.02 * np.cos(5 * angle + rng.uniform(0, 6.3))
     distance = np.full_like(dx, 9.0)
     distance[near] = np.sqrt(dx * dx + dy * dy)[near] / (radius * lobes)
-    ball = np.minimum(3 * (1 - np.minimum(distance, 1)), round_top(np.square(distance))) * np.float32(2 * radius * (0.8 if finding.subtle else 1.25))
+    ball = np.minimum(3 * (1 - np.minimum(distance, 1)), round_top(np.square(distance))) * np.float32(
+        2 * radius * (0.8 if finding.subtle else 1.25)
+    )
     return Change(mask=distance < 1, added=ball)
 
 
@@ -133,7 +139,9 @@ def atelectasis(chest: Anatomy, finding: Finding, exam: Exam, rng: np.random.Gen
         cy = chest.base[finding.side] - 1.3 - 1.3 * number - rng.uniform(0, 0.4)
         slope = SIDES[finding.side] * rng.uniform(-0.12, 0.28)
         along = (chest.x - np.float32(cx)) / np.float32(rng.uniform(2.0, 3.6))
-        across = (chest.y - np.float32(cy) - np.float32(slope) * (chest.x - np.float32(cx)) + 0.25 * along * along) / rng.uniform(0.16, 0.3)
+        across = (
+            chest.y - np.float32(cy) - np.float32(slope) * (chest.x - np.float32(cx)) + 0.25 * along * along
+        ) / rng.uniform(0.16, 0.3)
         total = np.maximum(total, np.exp(-np.square(across)) * round_top(np.square(np.square(along))))
     total *= lung
     strength = 0.7 if finding.subtle else 1.9

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radbundles.components.phantom import devices, lesions, skeleton
-from radbundles.components.phantom.anatomy import LUNG_DENSITY, Anatomy, Field, Mask, build_anatomy, trunk
+from radbundles.components.phantom.anatomy import LUNG_DENSITY, Anatomy, Field, Mask, build_anatomy
 from radbundles.components.phantom.film import expose, finish
 from radbundles.components.phantom.findings import IMPLIES, NAMES, Finding, draw_findings
 from radbundles.components.phantom.lesions import Change

@@ -28,30 +28,33 @@ def ribs(patient: Patient, exam: Exam, chest: Anatomy, rng: np.random.Generator)
     """All twelve pairs at once: a warped coordinate in which rib ``k`` is the line ``k``."""
     gap = patient.height / 10.2
     top = exam.apex - 0.35 * gap
-    xi = np.minimum(np.abs(chest.x) / (chest.width + np.float32(0.5)), 1)
+    rows = band(chest.y, top - 2, 99)
+    x, y = chest.x[rows], chest.y[rows]
+    xi = np.minimum(np.abs(x) / (chest.width[rows] + np.float32(0.5)), 1)
     fall = round_top(xi * xi)
-    side = np.where(chest.x > 0, np.int8(13), np.int8(0))
-    pixel = np.float32(exam.field / chest.x.shape[1])
+    side = np.where(x > 0, np.int8(13), np.int8(0))
+    pixel = np.float32(exam.field / x.shape[1])
     drop, reach, lift, end = rng.uniform((4.6, 5.0, 0.4, 0.36), (5.8, 6.6, 1.2, 0.46)).astype(np.float32)
-    total = np.zeros_like(chest.x)
-    for course, radius, strength, ends in (
-        (drop * (1 - fall) - 3 * lift * xi * (1 - xi), 0.64, 1.0, step(np.abs(chest.x) - np.float32(1.6), 0.5)),
-        (drop + reach * fall, 0.76, 0.75, step(xi - end, 0.13)),
+    strength = np.tile(np.clip(1.6 - 0.09 * np.arange(13), 0.5, 1) * (np.arange(13) < 12), 2).astype(np.float32)
+    total = np.zeros_like(x)
+    for course, radius, ends in (
+        (drop * (1 - fall) - 3 * lift * xi * (1 - xi), 0.64, step(np.abs(x) - np.float32(1.6), 0.5)),
+        (drop + reach * fall, 0.76, np.float32(0.75) * step(xi - end, 0.13)),
     ):
-        line = (chest.y - course - np.float32(top)) * np.float32(1 / gap)
+        line = (y - course - np.float32(top)) * np.float32(1 / gap)
         number = np.clip(line + np.float32(0.5), 0, 12).astype(np.int8)
         bone = number + side
         jitter = rng.normal(0, 0.035, 26).astype(np.float32)
-        thick = (radius * rng.normal(1.0, 0.06, 26)).astype(np.float32)
-        # the perpendicular distance: rows are steeper across a rib than along it
-        down, along = np.diff(line, axis=0, append=line[-1:]), np.diff(line, axis=1, append=line[:, -1:])
-        slope = np.sqrt(down * down + along * along) * (1 / pixel)
-        distance = (line - number - jitter.take(bone)) / (np.maximum(slope, np.float32(0.3)) * thick.take(bone))
-        faint = np.tile(np.clip(1.6 - 0.09 * np.arange(13), 0.5, 1) * (np.arange(13) < 12), 2)
-        total += tube(distance) * (ends * np.float32(strength)) * faint.astype(np.float32).take(bone) * (line > -0.5)
+        # in cm across the rib, which is steeper than along it
+        across = np.square(np.diff(line, axis=0, append=line[-1:]))
+        across += np.square(np.diff(line, axis=1, append=line[:, -1:]))
+        slope = np.sqrt(np.maximum(across, np.square(np.float32(0.3) * pixel))) * (np.float32(radius) / pixel)
+        total += tube((line - number - jitter.take(bone)) / slope) * ends * strength.take(bone) * (line > -0.5)
     # toward the chest wall the ray runs along the rib
     total *= np.minimum(1 / (fall + np.float32(0.25)), np.float32(2.2)) * np.minimum((1 - xi) * 60, 1)
-    return total * np.float32(rng.uniform(1.8, 2.5))
+    out = np.zeros_like(chest.x)
+    out[rows] = total * np.float32(rng.uniform(1.8, 2.5))
+    return out
 
 
 def spine(patient: Patient, exam: Exam, chest: Anatomy) -> Field:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from radbundles.components.phantom.anatomy import SIDES, Anatomy, Field, enlarge
 from radbundles.components.phantom.patient import Exam
@@ -26,7 +26,7 @@ def _grow(rng: np.random.Generator, start: tuple[float, float], sign: int) -> li
     at = np.tile(np.asarray(start), (count, 1)) + rng.normal(0, 0.5, (count, 2))
     wide = rng.uniform(0.30, 0.62, count)
     segments: list[tuple[float, ...]] = []
-    for _ in range(15):
+    for _ in range(14):
         stride = rng.uniform(0.7, 1.25, len(at))
         angle = angle + rng.normal(0, 0.16, len(at))
         to = at + np.stack([sign * np.cos(angle), np.sin(angle)], 1) * stride[:, None]
@@ -37,7 +37,7 @@ def _grow(rng: np.random.Generator, start: tuple[float, float], sign: int) -> li
         at = np.concatenate([to, to[fork]])
         angle = np.concatenate([angle - 0.3 * turn * fork, (angle + turn)[fork]])
         wide = np.concatenate([thin, thin[fork] * 0.75])
-        keep = wide > 0.05
+        keep = (wide > 0.06) & (np.abs(at[:, 0]) > 1.5)
         at, angle, wide = at[keep], angle[keep], wide[keep]
     return segments
 
@@ -54,8 +54,7 @@ def vessels(exam: Exam, chest: Anatomy, rng: np.random.Generator) -> Field:
         for x0, y0, x1, y1, diameter in reversed(segments):
             ends = [(middle + x0) * scale, y0 * scale, (middle + x1) * scale, y1 * scale]
             draw.line(ends, fill=min(255, int(255 * diameter / _FULL)), width=max(1, round(diameter * scale)))
-    lines = canvas.reduce(2).filter(ImageFilter.GaussianBlur(0.035 * scale / 2))
-    tree = np.asarray(lines, np.float32) * np.float32(_FULL / 255)
+    tree = np.asarray(canvas.reduce(2), np.float32) * np.float32(_FULL / 255)
     half = chest.x[::2, ::2], chest.y[::2]
     haze = np.zeros_like(half[0])
     for x0, y0 in chest.hila.values():
@@ -65,8 +64,8 @@ def vessels(exam: Exam, chest: Anatomy, rng: np.random.Generator) -> Field:
 
 def texture(size: int, rng: np.random.Generator) -> Field:
     """Fine variation of lung density, mean 0, as a fraction of the depth."""
-    return (
-        np.float32(0.010) * smooth_noise(rng, size, 24)
-        + np.float32(0.010) * smooth_noise(rng, size, 80)
-        + np.float32(0.010) * smooth_noise(rng, size, 200)
+    cells = 200
+    coarse = (
+        smooth_noise(rng, cells, 24) + smooth_noise(rng, cells, 80) + rng.standard_normal((cells, cells), np.float32)
     )
+    return np.float32(0.010) * enlarge(coarse, size)
