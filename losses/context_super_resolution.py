@@ -39,7 +39,9 @@ class ContextSuperResolutionLoss(nn.Module):
                 f"shapes do not fit: super_resolution {tuple(super_resolution.shape)}, image {tuple(image.shape)}, "
                 f"window {tuple(window.shape)}"
             )
-        y0, x0, y1, x1 = (window.float() * window.new_tensor([height, width, height, width])).round().split(1, dim=1)
+        y0, x0, y1, x1 = window.float().split(1, dim=1)  # -> [B, 1] each
+        y0, y1 = ((edge * height).round() for edge in (y0, y1))
+        x0, x1 = ((edge * width).round() for edge in (x0, x1))
         y = torch.arange(height, device=image.device)
         x = torch.arange(width, device=image.device)
         inside_rows, inside_columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)  # -> [B, H], [B, W]
