@@ -4,5 +4,9 @@
 
 from __future__ import annotations
 
-from radbundles.components.distillation.interface import Distiller as Distiller
-from radbundles.components.distillation.rules import RuleDistiller as RuleDistiller
+from radbundles.components.distillation.interface import Distiller
+from radbundles.components.distillation.job import distill_datalist
+from radbundles.components.distillation.rules import RuleDistiller
+from radbundles.components.distillation.schema import distilled_schema, record_faults
+
+__all__ = ["Distiller", "RuleDistiller", "distill_datalist", "distilled_schema", "record_faults"]

@@ -101,7 +101,7 @@ def read_list(source: str | Path, folder: str | None = None) -> tuple[dict[str, 
         FileNotFoundError: if there is no such list or file.
     """
     here = resources.files(__package__)
-    shipped = here.joinpath(folder, f"{source}.json") if folder else here.joinpath(f"{source}.json")
+    shipped = (here / folder if folder else here) / f"{source}.json"
     if isinstance(source, str) and not source.endswith(".json") and shipped.is_file():
         data = shipped.read_bytes()
     elif Path(source).is_file():

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from radbundles.components.distillation.lexicon import CueList, EntityList, Mention, Statement, Structure, scan
 from radbundles.components.distillation.scope import Target, judge
 from radbundles.components.distillation.sentences import Sentence, Words, split_sentences
-from radbundles.components.distillation.structures import StateFinder, state_targets
+from radbundles.components.distillation.structures import State, StateFinder, state_targets
 
 _RULES = "1.0"
 _RANK = {"absent": 0, "uncertain": 1, "present": 2}
 _TEMPLATES = {"present": "There is {}.", "uncertain": "There may be {}.", "absent": "There is no {}."}
+_PUNCTUATION = 4  # marks around a sentence of one word, such as quotes
 _DESCRIPTORS = 8  # words left of a finding that may belong to its noun phrase
 
 
@@ -64,12 +65,6 @@ class RuleDistiller:
         self.entities = EntityList.read(entities, self.cues)
         lists = f"{self.entities.sha256[:8]}.{self.cues.sha256[:8]}"
         self.version = f"{_RULES}+{self.entities.name}-{self.entities.version}.{lists}"
-        # Radiology repeats the same subordinate vocabulary; building these once keeps the per-report cost flat.
-        self._openers, self._abbreviations, self._headings = (
-            self.cues.openers,
-            self.cues.abbreviations,
-            self.cues.headings,
-        )
 
     def distill(self, report: Mapping[str, str]) -> dict[str, Any]:
         """Distill one report.
@@ -101,7 +96,7 @@ class RuleDistiller:
         if outer == "excluded" or not text:
             return
         words, sentences = split_sentences(
-            text, abbreviations=self._abbreviations, openers=self._openers, headings=self._headings
+            text, abbreviations=self.cues.abbreviations, openers=self.cues.openers, headings=self.cues.headings
         )
         for sentence in sentences:
             kind = sentence.section or outer
@@ -121,14 +116,16 @@ class RuleDistiller:
         if structures:
             targets = sorted(findings + state_targets(marks), key=lambda target: target.start)
         judge(words, start, stop, marks, targets, self.cues)
-        finder = StateFinder(
-            words, (start, stop), marks=marks, targets=targets, structures=structures, cues=self.cues
-        ) if structures else None
+        states: dict[int, State | None] = {}
+        if structures:
+            finder = StateFinder(
+                words, (start, stop), marks=marks, targets=targets, structures=structures, cues=self.cues
+            )
+            states = {first: finder.find(first, last, structure) for first, last, structure in structures}
         firsts = [target.start for target in findings]
         for first, last, payload in found:
             if isinstance(payload, Structure):
-                assert finder is not None
-                state = finder.find(first, last, payload)
+                state = states[first]
                 if state is None:
                     continue
                 certainty, weak, names = state.certainty, state.weak, payload.entities
@@ -167,7 +164,9 @@ class RuleDistiller:
 
 
 def _is_alone(words: list[str], sentence: Sentence, first: int, last: int) -> bool:
-    """Whether a sentence holds nothing but these words."""
+    """Whether a sentence holds nothing but these words and a little punctuation."""
+    if sentence.stop - sentence.start - (last - first) > _PUNCTUATION:
+        return False
     around = words[sentence.start : first] + words[last : sentence.stop]
     return not any(word.isalnum() for word in around)
 

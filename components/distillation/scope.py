@@ -9,7 +9,7 @@ Each sentence is read once forward and once backward, so the time is linear in i
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from radbundles.components.distillation.lexicon import Cue, CueList, Found
@@ -67,16 +67,21 @@ def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: 
         for i in range(start, stop - 1)
         if words[i] in (",", "and") and words[i + 1] in cues.restart
     ]
-    if len(events) == len(targets):
+    if len(events) == len(targets) and not marks:
         return
+    firsts = [target.start for target in targets]
     events.sort(key=lambda event: event[:2])
     backward = _forward(words, events, {mark[0]: mark[1] for mark in marks}, cues)
     _backward(words, backward, cues)
+    for first, last, cue in marks:
+        if cue.kind == "state" and cue.where == "borderline":  # "borderline enlarged heart"
+            for target in targets[bisect_right(firsts, first) : bisect_right(firsts, last)]:
+                target.uncertain = True
     findings = [target for target in targets if not isinstance(target.payload, Cue)]
-    firsts = [target.start for target in findings]
+    places = [target.start for target in findings]
     for first, last, cue in marks:
         if cue.kind == "alternative":
-            at = bisect_left(firsts, first)
+            at = bisect_left(places, first)
             _alternative(words, first, last, cue, findings[max(at - 1, 0) : at], findings[at : at + 1], cues)
 
 
@@ -131,10 +136,12 @@ def _looks_forward(
         return True
     if index + 1 == len(events) or (end < len(words) and words[end] == ","):
         return False
-    following = events[index + 1][2]
-    if isinstance(following, Target):
-        return True
-    return following is not None and following.kind == "uncertainty" and following.where != "post"
+    for _, _, following in events[index + 1 :]:
+        if isinstance(following, Target):
+            return True
+        if following is None or following.kind != "termination" or following.where == "any":
+            return following is not None and following.kind == "uncertainty" and following.where != "post"
+    return False  # only links such as "representing" came, which lead nowhere
 
 
 def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], cues: CueList) -> None:
@@ -169,8 +176,8 @@ def _alternative(
     words: list[str], first: int, last: int, cue: Cue, before: list[Target], after: list[Target], cues: CueList
 ) -> None:
     """Make both sides of "atelectasis versus pneumonia" uncertain; "or" and "/" need findings on both sides."""
-    before = [target for target in before if first - target.stop <= _ALTERNATIVE]
-    after = [target for target in after if target.start - last <= _ALTERNATIVE]
+    before = [t for t in before if first - t.stop <= _ALTERNATIVE and "," not in words[t.stop : first]]
+    after = [t for t in after if t.start - last <= _ALTERNATIVE and "," not in words[last : t.start]]
     if cue.phrase not in ("versus", "vs"):
         if not before or not after:
             return

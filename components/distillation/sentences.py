@@ -65,11 +65,12 @@ def split_sentences(
     first = 0
     wrapped = False  # a single line break stands before this word
 
-    def close() -> None:
+    def close(stop: int | None = None) -> None:
         nonlocal first
-        if len(words) > first:
-            sentences.append(Sentence(first, len(words), section))
-        first = len(words)
+        stop = len(words) if stop is None else stop
+        if stop > first:
+            sentences.append(Sentence(first, stop, section))
+        first = stop
 
     for match in _TOKEN.finditer(text):
         token = match.group()
@@ -100,13 +101,8 @@ def split_sentences(
             size = next((n for n in (1, 2, 3) if " ".join(words[-n:]) in headings and len(words) - n >= first), 0)
             # In running text only a heading in capitals counts, at the start of a sentence any.
             if size and (len(words) - size == first or text[starts[-size] : start].isupper()):
-                kind = headings[" ".join(words[-size:])]
-                heading = (words[-size:], starts[-size:], ends[-size:])
-                del words[-size:], starts[-size:], ends[-size:]
-                close()
-                for column, cut in zip((words, starts, ends), heading, strict=True):
-                    column.extend(cut)  # type: ignore[arg-type]
-                section, first = kind, len(words)
+                close(len(words) - size)
+                section, first = headings[" ".join(words[-size:])], len(words)
                 continue
         words.append(word)
         starts.append(start)

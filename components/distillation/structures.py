@@ -58,7 +58,7 @@ class StateFinder:
     ) -> None:
         self.words = words
         self.start, self.stop = span
-        borderline = [Target(a, b, cue) for a, b, cue in marks if cue.kind != "state" and cue.phrase in cues.borderline]
+        borderline = [Target(a, b, cue) for a, b, cue in marks if cue.phrase == "borderline"]
         usable = [t for t in targets if isinstance(t.payload, (Cue, Mention)) and not t.skipped]
         self.states = sorted(usable + borderline, key=lambda target: target.start)
         self.starts = [target.start for target in self.states]
@@ -87,8 +87,10 @@ class StateFinder:
         if at < 0:
             return None
         target = self.states[at]
+        if first - target.stop > (2 if near else 2 * _PHRASE):
+            return None
         between = self.words[target.stop : first]
-        if len(between) > (2 if near else 2 * _PHRASE) or self._ends_clause(target.start):
+        if between and self._ends_clause(target.start):
             return None
         if near:
             if not all(word in self.cues.descriptors for word in between):
@@ -112,9 +114,9 @@ class StateFinder:
         limit = self.stops_scope[barrier] if barrier < len(self.stops_scope) else self.stop
         while at < len(self.states):
             target = self.states[at]
-            between = self.words[last : target.start]
-            if target.start >= limit or len(between) > _LIST:
+            if target.start >= limit or target.start - last > _LIST:
                 return None
+            between = self.words[last : target.start]
             verbs = [i for i, word in enumerate(between) if word in self.cues.copulas]
             if len(verbs) > 1:
                 return None
@@ -122,14 +124,17 @@ class StateFinder:
                 # "heart, mediastinum and hila are normal" is a list; "hilar nodes, heart is normal" is two clauses
                 if "," in between[: verbs[0]] and between[verbs[0]] not in _PLURAL:
                     return None
-                if isinstance(target.payload, Mention):
-                    return None
+                if isinstance(target.payload, Mention):  # "the lungs are hypoinflated but clear"
+                    at += 1
+                    continue
             elif isinstance(target.payload, Mention):
                 if len(between) > _PHRASE - 1 or not all(word in self.cues.descriptors for word in between):
                     return None
             elif self._belongs_to_next(target):
                 return None
-            elif len(between) > (2 * _PHRASE if self._is_normal(target) else _PHRASE):
+            elif not self._is_normal(target) and (len(between) > _PHRASE or "," in between):
+                return None
+            elif len(between) > 2 * _PHRASE:
                 return None
             found = self._read(target, structure, since=last if verbs or self._is_normal(target) else None)
             if found is not None or not verbs or "and" not in self.words[target.stop : target.stop + 2]:
@@ -164,7 +169,7 @@ class StateFinder:
                 if denied and target.uncertain:
                     return State("uncertain", target.start, target.stop, False)
                 return State("present" if denied else "absent", target.start, target.stop, not denied)
-            if phrase in self.cues.borderline:
+            if phrase == "borderline" or phrase in self.cues.borderline:
                 return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
             if phrase not in structure.abnormal:
                 return None
