@@ -21,6 +21,10 @@ PLAIN_RATE = 0.75
 """For the words of a report that names none."""
 DESCRIPTOR_REACH = 2
 
+_CLS, _OTHER, _ENTITY, _DESCRIPTOR = range(4)  # kinds of words, each with its masking rate
+_RATES = np.array([0.0, CONTEXT_RATE, ENTITY_RATE, 1.0])
+_RATES_WITHOUT_ENTITY = np.array([0.0, PLAIN_RATE, ENTITY_RATE, 1.0])
+
 
 class ReportMask(NamedTuple):
     """What a masking rule decides for the ids of one report; arrays of their length L."""
@@ -68,39 +72,33 @@ class EntityMasking:
     def __call__(self, ids: np.ndarray, random_state: np.random.RandomState) -> ReportMask:
         """Decide for ``ids``, int64 ``[L]``: [CLS], pieces, padding. Draws one number for each word, [CLS] included."""
         length, ids = len(ids), ids[: np.count_nonzero(ids)]
-        begins = ~self.is_continuation[ids]
-        first_piece = np.flatnonzero(begins)  # [W]
-        word_of = np.cumsum(begins) - 1  # [L] -> word, 0..W-1
-        words = len(first_piece)
+        begins = ~self.is_continuation.take(ids)
+        first_piece = begins.nonzero()[0]  # [W]
+        word_of = begins.cumsum() - 1  # [L] -> word, 0..W-1
+        draws = random_state.random_sample(len(first_piece))  # [W]
+        kind = np.full(len(first_piece), _OTHER)  # [W]
+        kind[0] = _CLS
 
-        entity = np.zeros(words, dtype=bool)
-        draw_of = np.arange(words)  # the words of an entity share the draw of its first one
-        spans = self.find_entities(ids)
-        heads = word_of[[start for start, _ in spans]] if spans else np.empty(0, dtype=int)
-        for head, (_, stop) in zip(heads, spans, strict=True):
-            last = word_of[stop - 1]
-            entity[head : last + 1] = True
-            draw_of[head : last + 1] = head
+        spans = [(int(word_of[start]), int(word_of[stop - 1])) for start, stop in self.find_entities(ids)]
+        if spans:
+            stops = np.logical_or.reduceat(self.has_stop.take(ids), first_piece)  # [W]
+            for first, _ in spans:
+                for word in range(first - 1, max(first - 1 - DESCRIPTOR_REACH, 0), -1):
+                    if stops[word]:
+                        break
+                    kind[word] = _DESCRIPTOR
+            for first, last in spans:  # after all descriptors: an entity left of another one stays an entity
+                kind[first : last + 1] = _ENTITY
+                draws[first : last + 1] = draws[first]
 
-        stops = np.logical_or.reduceat(self.has_stop[ids], first_piece)
-        descriptor = np.zeros(words, dtype=bool)
-        for _ in range(DESCRIPTOR_REACH):
-            heads = heads[heads > 1] - 1  # word 0 is [CLS]
-            heads = heads[~stops[heads]]
-            descriptor[heads] = True
-        descriptor &= ~entity
-
-        rate = np.full(words, CONTEXT_RATE if spans else PLAIN_RATE)
-        rate[entity] = ENTITY_RATE
-        rate[descriptor] = 1.0
-        rate[0] = 0.0
-        masked = random_state.random_sample(words)[draw_of] < rate
-
+        rates = _RATES if spans else _RATES_WITHOUT_ENTITY
+        masked = (draws < rates.take(kind)).take(word_of)  # [W] -> [L]
+        kind = kind.take(word_of)  # [W] -> [L]
         template = np.zeros(len(ids), dtype=bool)
         for start, stop in self.find_templates(ids):
             template[start:stop] = True
-        weights = rebalanced_weights(descriptor[word_of], template)
-        return ReportMask(*(_lengthen(values, length) for values in (masked[word_of], entity[word_of], weights)))
+        weights = rebalanced_weights(kind == _DESCRIPTOR, template)
+        return ReportMask(*(_lengthen(values, length) for values in (masked, kind == _ENTITY, weights)))
 
 
 def _lengthen(values: np.ndarray, length: int) -> np.ndarray:

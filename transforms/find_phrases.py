@@ -51,7 +51,7 @@ class PhraseFinder:
     def __call__(self, ids: np.ndarray) -> list[tuple[int, int]]:
         """Return (start, stop) of each phrase in ``ids``, int ``[L]``."""
         spans: list[tuple[int, int]] = []
-        candidates = np.flatnonzero(self._begins[ids]).tolist()
+        candidates = self._begins.take(ids).nonzero()[0].tolist()
         if not candidates:
             return spans
         pieces = tuple(ids.tolist())

@@ -9,6 +9,7 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
@@ -31,20 +32,21 @@ def sentence_boundaries(text: str) -> list[int]:
     return [0, *(offset for offset in inside if offset < len(text)), len(text)]
 
 
-def insert_distilled(text: str, distilled: str, generator: random.Random, prob: float = INSERT_PROB) -> str:
+def insert_distilled(text: str, distilled: str, random_state: np.random.RandomState, prob: float = INSERT_PROB) -> str:
     """Put ``distilled`` at one of the sentence boundaries of ``text``, all equally likely.
 
     Args:
         text: a report.
         distilled: its distilled sentences; blank means that there is nothing to add.
-        generator: source of the draws (``random`` and ``randint`` with both ends included).
+        random_state: source of two draws, whether or not anything is put in.
         prob: probability that the sentences are put in.
     """
+    whether, where = random_state.random_sample(2).tolist()
     distilled = distilled.strip()
-    if not distilled or generator.random() >= prob:
+    if not distilled or whether >= prob:
         return text
     boundaries = sentence_boundaries(text)
-    place = boundaries[generator.randint(0, len(boundaries) - 1)]
+    place = boundaries[int(where * len(boundaries))]
     parts = (text[:place].strip(), distilled, text[place:].strip())
     return " ".join(end_sentence(part) for part in parts if part)
 
@@ -105,17 +107,17 @@ class InsertDistilledd(Randomizable, MapTransform):
             raise ValueError(f"prob must lie in 0..1, not {prob}")
         self.distilled_key = distilled_key
         self.prob = prob
-        self.insert = insert_distilled if mode == "paper" else insert_distilled_official
-        self.generator = random.Random(0)
+        self.mode = mode
 
-    def randomize(self, data: Any = None) -> None:
-        """Start the sample's own generator from ``self.R``."""
-        self.generator.seed(int(self.R.randint(2**31)))
+    def insert(self, text: str, distilled: str) -> str:
+        """Put the sentences into one text."""
+        if self.mode == "paper":
+            return insert_distilled(text, distilled, self.R, self.prob)
+        return insert_distilled_official(text, distilled, random.Random(int(self.R.randint(2**31))), self.prob)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the item with the sentences put in."""
         d = dict(data)
-        self.randomize()
         for key in self.key_iterator(d):
             if self.distilled_key not in d:
                 raise KeyError(
@@ -123,5 +125,5 @@ class InsertDistilledd(Randomizable, MapTransform):
                     "wrote to the datalist, or leave InsertDistilledd out"
                 )
             distilled = d[self.distilled_key]
-            d[key] = self.insert(d[key], distilled if isinstance(distilled, str) else "", self.generator, self.prob)
+            d[key] = self.insert(d[key], distilled if isinstance(distilled, str) else "")
         return d

@@ -9,6 +9,7 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable, Transform
@@ -49,31 +50,30 @@ class MaskReport(Randomizable, Transform):
         tokenizer = load_report_tokenizer(tokenizer_file)
         self.rule: EntityMasking | OfficialMasking
         self.rule = (EntityMasking if mode == "paper" else OfficialMasking)(tokenizer, entity_forms(entities))
-        self.generator = random.Random(0)
 
-    def mask(self, ids: torch.Tensor) -> ReportMask:
+    def mask(self, ids: np.ndarray) -> ReportMask:
         """Draw the mask of one report."""
         if isinstance(self.rule, EntityMasking):
-            return self.rule(ids.numpy(), self.R)
-        self.generator.seed(int(self.R.randint(2**31)))
-        return self.rule(ids.numpy(), self.generator)
+            return self.rule(ids, self.R)
+        return self.rule(ids, random.Random(int(self.R.randint(2**31))))
 
-    def __call__(self, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the sample of ``ids``, int64 ``[L]``, which begin with [CLS] and end with padding, if any.
+    def __call__(self, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the sample of the ids ``labels``, int64 ``[L]``, which begin with [CLS] and may end with padding.
 
-        Keys, all ``[L]``: ``labels`` (``ids``), ``input_ids`` (int64, masked), ``attention_mask`` (int64, 0 at
-        padding), ``token_weights`` (float32), ``masked`` (bool, hidden positions), ``entity`` (bool).
+        Keys, all ``[L]``: ``labels``, ``input_ids`` (int64, masked), ``attention_mask`` (int64, 0 at padding),
+        ``token_weights`` (float32), ``masked`` (bool, hidden positions), ``entity`` (bool).
         """
+        ids = labels.numpy()
         if len(ids) == 0 or ids[0] != CLS:
             raise ValueError("the ids of a report must begin with [CLS]: make them with TokenizeReport")
-        masked, entity, weights = (torch.from_numpy(values) for values in self.mask(ids))
+        masked, entity, weights = self.mask(ids)
         return {
-            "labels": ids,
-            "input_ids": ids.masked_fill(masked, MASK),
-            "attention_mask": (ids != PAD).long(),
-            "token_weights": weights,
-            "masked": masked,
-            "entity": entity,
+            "labels": labels,
+            "input_ids": torch.from_numpy(np.where(masked, MASK, ids)),
+            "attention_mask": torch.from_numpy((ids != PAD).astype(np.int64)),
+            "token_weights": torch.from_numpy(weights),
+            "masked": torch.from_numpy(masked),
+            "entity": torch.from_numpy(entity),
         }
 
 

@@ -26,10 +26,10 @@ def rebalanced_weights(descriptors: np.ndarray, templates: np.ndarray) -> np.nda
     Returns:
         float32 ``[L]``, sum L.
     """
-    weights = np.ones(len(templates))
+    weights = np.ones(len(templates), dtype=np.float32)
     removed = (1 - TEMPLATE_WEIGHT) * np.count_nonzero(templates)
     if removed:
         weights[templates] = TEMPLATE_WEIGHT
-        receiving = descriptors if descriptors.any() else np.ones(len(templates), dtype=bool)
+        receiving = descriptors if descriptors.any() else slice(None)
         weights[receiving] *= 1 + removed / weights[receiving].sum()
-    return weights.astype(np.float32)
+    return weights

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
@@ -31,13 +32,7 @@ def build_report_tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
     Raises:
         ValueError: if a special token does not have its id.
     """
-    tokenizer = Tokenizer(WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Lowercase(), normalizers.NFKD(), normalizers.StripAccents()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=False)]
-    )
+    tokenizer = _wordpiece(dict(vocabulary))
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     _check_special_tokens(tokenizer, "the vocabulary")
     return tokenizer
@@ -54,22 +49,41 @@ def load_report_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a WordPiece tokenizer file, or a special token does not have its id.
+        ValueError: if it is not a tokenizer file of this kind, or a special token does not have its id.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer at {path}: train one with `radbundles tokenizer train`")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        model = fields["model"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a file of the tokenizers library") from error
-    if model.get("type") != "WordPiece" or model.get("continuing_subword_prefix") != CONTINUATION:
-        raise ValueError(f"{path}: the model must be WordPiece with {CONTINUATION!r}, not {model.get('type')!r}")
-    fields |= {"added_tokens": [], "truncation": None, "padding": None, "post_processor": None}
-    tokenizer = Tokenizer.from_str(json.dumps(fields))
+        stored = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises a bare Exception for every fault of a file
+        raise ValueError(f"{path} is not a file of the tokenizers library: {error}") from error
+    tokenizer = _wordpiece(stored.get_vocab(with_added_tokens=False))
+    found, expected = _rules(stored), _rules(tokenizer)
+    if wrong := [f"{key}: {found.get(key)!r}" for key in expected if found.get(key) != expected[key]]:
+        raise ValueError(
+            f"{path} has other rules than ECAMP's tokenizer ({'; '.join(wrong)}): "
+            "train one on your reports with `radbundles tokenizer train`"
+        )
     _check_special_tokens(tokenizer, str(path))
     return tokenizer
+
+
+def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), normalizers.NFKD(), normalizers.StripAccents()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=False)]
+    )
+    return tokenizer
+
+
+def _rules(tokenizer: Tokenizer) -> dict[str, Any]:
+    fields = json.loads(tokenizer.to_str())
+    model = {f"model {key}": value for key, value in fields["model"].items() if key != "vocab"}
+    return {"normalizer": fields["normalizer"], "pre_tokenizer": fields["pre_tokenizer"], **model}
 
 
 def _check_special_tokens(tokenizer: Tokenizer, source: str) -> None:

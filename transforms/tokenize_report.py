@@ -8,12 +8,30 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import ensure_tuple
+from tokenizers import Tokenizer
 
 from radbundles.transforms.report_tokenizer import CLS, MAX_LENGTH, load_report_tokenizer
+
+
+class _Chunks(dict[str, list[int]]):
+    """Ids of the chunks of text between white space, which no neighbor changes; reports repeat a few thousand."""
+
+    limit = 2**16
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def __missing__(self, chunk: str) -> list[int]:
+        if len(self) >= self.limit:
+            self.clear()
+        ids: list[int] = self.tokenizer.encode(chunk, add_special_tokens=False).ids
+        self[chunk] = ids
+        return ids
 
 
 class TokenizeReport(Transform):
@@ -30,15 +48,17 @@ class TokenizeReport(Transform):
     def __init__(self, *, tokenizer_file: str | os.PathLike[str], max_length: int = MAX_LENGTH) -> None:
         if max_length < 2:
             raise ValueError(f"max_length must leave room for [CLS] and a word, not {max_length}")
-        self.tokenizer = load_report_tokenizer(tokenizer_file)
+        self.chunks = _Chunks(load_report_tokenizer(tokenizer_file))
         self.max_length = max_length
 
     def __call__(self, text: str) -> torch.Tensor:
         """Return the ids, ``[max_length]`` int64."""
-        pieces = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.max_length - 1]
-        ids = torch.zeros(self.max_length, dtype=torch.int64)
-        ids[: len(pieces) + 1] = torch.tensor([CLS, *pieces])
-        return ids
+        pieces = [CLS]
+        for chunk in text.split():
+            pieces += self.chunks[chunk]
+        ids = np.zeros(self.max_length, dtype=np.int64)
+        ids[: len(pieces)] = pieces[: self.max_length]
+        return torch.from_numpy(ids)
 
 
 class TokenizeReportd(MapTransform):
