@@ -47,13 +47,12 @@ def is_dicom(head: bytes) -> bool:
         return True
     if len(head) < 8:
         return False
-    group, element = struct.unpack("<HH", head[:4])
-    if (group, element) in ((0x0800, 0x0500), (0x0800, 0x0800)):  # big endian
-        return head[4:6].isalpha()
-    length = int.from_bytes(head[4:8], "little")
-    return (group == 0x0002 and element <= 0x0102 or group == 0x0008 and element <= 0x0018) and (
-        head[4:6].isalpha() and head[4:6].isupper() or length <= 128
-    )
+    for order in "<>":
+        group, element, length = struct.unpack(f"{order}HHI", head[:8])
+        early = (group == 0x0002 and element <= 0x0102) or (group == 0x0008 and element <= 0x0018)
+        if early and (length <= 128 or (head[4:6].isalpha() and head[4:6].isupper())):
+            return True
+    return False
 
 
 def read_dicom(
@@ -79,16 +78,18 @@ def read_dicom(
         RadiographReadError: naming file, reason and mend.
     """
     dataset = _parse(content, name)
-    stored, photometric = _decode(dataset, name, frame)
-    meta: dict[str, Any] = {"photometric": str(dataset.get("PhotometricInterpretation", photometric))}
     try:
+        stored, photometric = _decode(dataset, name, frame)
         spacing = _spacing(dataset)
         if photometric in ("MONOCHROME1", "MONOCHROME2"):
             shown = display_values(dataset, stored, window_index=window_index, name=name)
         else:
             shown = _color_values(dataset, stored, photometric)
+    except RadiographReadError:
+        raise
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
         raise RadiographReadError(f"{name}: malformed DICOM attribute: {error}. Mend the attribute") from error
+    meta: dict[str, Any] = {"photometric": str(dataset.PhotometricInterpretation)}
     if spacing is not None:
         meta["spacing"] = spacing
     if shown.ndim == 3 and color == "gray":
@@ -104,15 +105,13 @@ def _parse(content: bytes, name: str) -> Dataset:
         sop_class = dataset.get("SOPClassUID") or getattr(dataset, "file_meta", Dataset()).get(
             "MediaStorageSOPClassUID"
         )
-    except Exception as error:  # a parser fails in as many ways as files are broken, and may quote what it read
-        raise RadiographReadError(
-            f"{name}: broken DICOM file ({type(error).__name__} while parsing). Get the file again"
-        ) from None
+    except Exception:  # a parser fails in as many ways as files are broken, and may quote what it read
+        raise RadiographReadError(f"{name}: broken DICOM file, cannot be parsed. Get the file again") from None
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        if "Rows" in dataset:
-            raise RadiographReadError(f"{name}: the DICOM file ends before its pixel data. Get the file again")
-        kind = f" ({UID(sop_class).name})" if sop_class else ""
-        raise RadiographReadError(f"{name}: the DICOM file holds no image{kind}. Leave it out of the data list")
+        kind = UID(sop_class).name if sop_class else "no SOP class"
+        if "Rows" in dataset or "Image Storage" in kind:  # at an early end, pydicom drops what it has read
+            raise RadiographReadError(f"{name}: the DICOM file ends before its pixels do. Get the file again")
+        raise RadiographReadError(f"{name}: the DICOM file holds no image ({kind}). Leave it out of the data list")
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", Dataset()):
         _assume_transfer_syntax(dataset, name)
     return dataset
@@ -134,7 +133,7 @@ def _assume_transfer_syntax(dataset: Dataset, name: str) -> None:
 def _decode(dataset: Dataset, name: str, frame: int | None) -> tuple[np.ndarray, str]:
     """Stored values (rows, columns[, 3]) and the photometric interpretation after decoding."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    called = f"{name}: transfer syntax {syntax.name} ({syntax})"
+    called = f"{name}: transfer syntax {syntax.name} ({str(syntax)})"
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frame is None and frames > 1:
         raise RadiographReadError(f"{name}: {frames} frames where one is expected. Choose one, as with frame=0")

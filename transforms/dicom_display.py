@@ -16,9 +16,7 @@ __all__ = ["display_values"]
 _BLOCK = 1 << 16  # pixels looked up at a time: their indices stay in the cache and never need a copy of the image
 
 
-def display_values(
-    dataset: Dataset, stored: np.ndarray, *, window_index: int = 0, name: str = "image"
-) -> np.ndarray:
+def display_values(dataset: Dataset, stored: np.ndarray, *, window_index: int = 0, name: str = "image") -> np.ndarray:
     """Map stored values to display values in [0, 1], 0 black and 1 white.
 
     The grayscale pipeline of DICOM PS3.4 N.2: modality LUT or rescale (PS3.3 C.11.1); VOI LUT or window with the

@@ -26,7 +26,7 @@ def inflate(content: bytes, name: str) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise RadiographReadError(f"{name}: gzip file is truncated or damaged ({error}). Get the file again") from None
+        raise RadiographReadError(f"{name}: truncated or damaged gzip file ({error}). Get the file again") from None
 
 
 def is_nifti(head: bytes) -> bool:
@@ -61,7 +61,8 @@ def open_nifti(content: bytes, name: str) -> tuple[np.ndarray, tuple[float, floa
     except RadiographReadError:
         raise
     except Exception as error:  # nibabel lets through whatever a damaged header provokes
-        raise RadiographReadError(f"{name}: NIfTI file is truncated or damaged ({error}). Get the file again") from None
+        reason = " ".join(str(error).split())
+        raise RadiographReadError(f"{name}: truncated or damaged NIfTI file ({reason}). Get the file again") from None
     plane = [axis for axis in range(3) if axis != max(one for one in range(3) if values.shape[one] == 1)]
     across, down = sorted(plane, key=lambda axis: _AXES.index(codes[axis]))
     values = np.flip(values, tuple(axis for axis in plane if codes[axis] not in _DISPLAYED))
