@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def write_datalist(
     rows: Iterable[tuple[str, Item]],
     *,
     name: str | None = None,
-    label_names: Sequence[str] | None = None,
+    label_names: Collection[str] | None = None,
 ) -> None:
     """Write a datalist; the file appears whole or not at all.
 
@@ -123,7 +123,7 @@ def write_datalist(
             for one document with sections.
         rows: (split, item) pairs.
         name: name of the datalist (JSON only).
-        label_names: names that labels may have (JSON only).
+        label_names: names that labels may have (JSON only); looked at after the rows.
 
     Raises:
         ValueError: a row against the contract, a wrong suffix, or a header for JSON Lines.

@@ -43,7 +43,7 @@ def _validator(definition: str | None) -> Draft202012Validator:
 
 
 def _name(value: object) -> bool:
-    return type(value) is str and (value.isalnum() or bool(value.strip()))
+    return type(value) is str and bool(value.strip())
 
 
 def _path(value: object) -> bool:
@@ -54,31 +54,35 @@ def _age(value: object) -> bool:
     return type(value) in (int, float) and not (value < 0 or value > 130)  # type: ignore[operator]
 
 
+def _names(value: dict[Any, Any]) -> bool:
+    return all(map(str.strip, value)) if set(map(type, value)) <= {str} else False
+
+
 def _texts(value: object) -> bool:
-    return type(value) is dict and all(_name(k) and type(v) is str for k, v in value.items())
+    return type(value) is dict and _names(value) and set(map(type, value.values())) <= {str}
 
 
 def _labels(value: object) -> bool:
-    if type(value) is not dict:
+    if type(value) is not dict or not _names(value):
         return False
-    return all(_name(k) and type(v) in (int, float) and v in (1, 0, -1) for k, v in value.items())
+    return set(map(type, value.values())) <= {int, float} and set(value.values()) <= {1, 0, -1}
 
 
 def _masks(value: object) -> bool:
-    return type(value) is dict and all(_name(k) and _path(v) for k, v in value.items())
+    return type(value) is dict and _names(value) and all(map(_path, value.values()))
 
 
 def _box_list(value: object) -> bool:
     if type(value) is not list:
         return False
     for box in value:
-        if type(box) is not list or len(box) != 4 or not all(type(v) in (int, float) for v in box):
+        if type(box) is not list or len(box) != 4 or not set(map(type, box)) <= {int, float}:
             return False
     return True
 
 
 def _boxes(value: object) -> bool:
-    return type(value) is dict and all(_name(k) and _box_list(v) for k, v in value.items())
+    return type(value) is dict and _names(value) and all(map(_box_list, value.values()))
 
 
 def _phrases(value: object) -> bool:
@@ -106,9 +110,7 @@ def _window(value: object) -> bool:
 
 
 def _metadata(value: object) -> bool:
-    if type(value) is not dict:
-        return False
-    return all(v is None or type(v) in (str, int, float, bool) for v in value.values())
+    return type(value) is dict and set(map(type, value.values())) <= {str, int, float, bool, type(None)}
 
 
 _FIELDS = {
@@ -181,7 +183,6 @@ def _explain(error: ValidationError, item: Any, row: int | None) -> Iterator[Fau
     name = field_name(parts)
     top = parts[0] if parts else None
     identity = item.get("id") if isinstance(item, dict) and isinstance(item.get("id"), str) else None
-    what = name or ("the item" if row is not None else "the file")
     wanted: Any = error.validator_value
     instance: Any = error.instance
     if top in _PRIVATE:
@@ -194,7 +195,7 @@ def _explain(error: ValidationError, item: Any, row: int | None) -> Iterator[Fau
 
     if error.validator == "required":
         missing = next(key for key in wanted if key not in instance and f"'{key}'" in error.message)
-        yield fault("missing_field", f"{missing} is missing", f"Add {missing!r}.", field_name([*parts, missing]))
+        yield fault("missing_field", "is missing", f"Add {missing!r}.", field_name([*parts, missing]))
     elif error.validator == "anyOf":
         yield fault("missing_field", "there is no section", f"Put the items under one of {', '.join(SPLITS)}.")
     elif error.validator in ("additionalProperties", "unevaluatedProperties"):
@@ -205,30 +206,32 @@ def _explain(error: ValidationError, item: Any, row: int | None) -> Iterator[Fau
                 hint = f"Did you mean {close[0]!r}?" if close else f"Known are {', '.join(known)}."
                 if not parts and row is not None:
                     hint += " Other knowledge goes into 'metadata'."
-                yield fault("unknown_field", f"{shorten(key)} is not a field", hint, field_name([*parts, key]))
+                yield fault("unknown_field", "is not a field of the contract", hint, field_name([*parts, key]))
     elif error.validator == "type":
         kinds = " or ".join(_TYPES[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
         found = _KINDS.get(type(instance), type(instance).__name__)
         told = "" if top in _PRIVATE or isinstance(instance, (dict, list)) or not parts else f" {shown}"
-        yield fault("wrong_type", f"{what} must be a {kinds}, not the {found}{told}", f"Write a {kinds}.")
+        yield fault("wrong_type", f"must be a {kinds}, not a {found}{told}", f"Write a {kinds}.")
     elif error.validator == "enum" and top == "labels":
         fix = "Write 1 for present, 0 for absent, -1 for unknown."
-        yield fault("label_value", f"{name} is {shown}", fix)
+        yield fault("label_value", f"{shown} is none of 1, 0, -1", fix)
     elif error.validator == "enum":
         allowed = ", ".join(map(repr, wanted))
-        yield fault("wrong_value", f"{name} is {shown}", f"Write one of {allowed}, or leave the field out.")
+        yield fault("wrong_value", f"{shown} is none of {allowed}", "Write one of them, or leave the field out.")
     elif error.validator in ("minimum", "maximum"):
-        bound = "at least" if error.validator == "minimum" else "at most"
-        yield fault("wrong_value", f"{name} is {shown}", f"It must be {bound} {wanted}.")
+        bound = "less" if error.validator == "minimum" else "more"
+        yield fault("wrong_value", f"{shown} is {bound} than {wanted}", "Correct it, or leave the field out.")
     elif error.validator in ("minItems", "maxItems"):
-        count = f"{what} has {len(instance)} numbers, not {wanted}"
-        yield fault("wrong_value", count, _SHAPES.get(str(top), f"Write {wanted} numbers."))
-    elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
-        yield fault("wrong_value", f"{what} has a blank name in it", "Give every entry a name.")
+        fix = _SHAPES.get(str(top), f"Write {wanted} numbers.")
+        yield fault("wrong_value", f"has {len(instance)} numbers, not {wanted}", fix)
+    elif error.validator == "uniqueItems":
+        yield fault("wrong_value", "lists a name twice", "Keep one of them.")
+    elif "propertyNames" in error.absolute_schema_path:
+        yield fault("wrong_value", "has an entry without a name", "Give every entry a name.")
     elif error.validator == "pattern":
-        yield fault("wrong_value", f"{what} is blank or not a usable text", "Write a text, or leave the field out.")
+        yield fault("wrong_value", "is blank or has a null character", "Write a text, or leave the field out.")
     else:
-        yield fault("wrong_value", f"{what} breaks the rule {error.validator!r}", f"See the contract: {wanted!r}.")
+        raise NotImplementedError(f"the schema has the keyword {error.validator!r}, which has no message here")
 
 
 def _known_fields(error: ValidationError) -> list[str]:

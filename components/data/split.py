@@ -15,18 +15,19 @@ FRACTIONS = (0.8, 0.1, 0.1)
 _SEPARATOR = "\x1f"
 
 
-def patient_key(item: Mapping[str, Any]) -> str | None:
-    """Who the image is of, within all sources; None without a patient id."""
-    patient = item.get("patient")
-    return None if patient is None else f"{item.get('source', '')}{_SEPARATOR}{patient}"
+class SplitWarning(UserWarning):
+    """Items are split by something weaker than the patient."""
 
 
 class PatientSplitter:
-    """Gives each item its split by a hash of seed, source and patient.
+    """Gives each item its split by a hash of seed and patient.
 
-    The split of a patient depends on nothing else: not on the order of the rows, nor on which other rows there are, so
-    a collection can grow without anybody changing sides. An item without a patient id goes by its study, else by its own
-    id, and that is warned of once for each kind.
+    The split of a patient depends on nothing else, neither the order of the rows nor which other rows there are, so
+    a collection can grow without anybody changing sides. An item without a patient id goes by its study, else by its
+    own id, and that is warned of once for each kind.
+
+    The source is not part of the hash: collections share patients (one cohort published twice, a graded and a segmented
+    set), and a patient must not change sides with the name of the collection.
 
     Args:
         seed: any integer; another seed is another split.
@@ -57,9 +58,10 @@ class PatientSplitter:
             self._warned.add(field)
             warnings.warn(
                 f"items without a patient id are split by {field}: images of one patient may get into two splits",
+                SplitWarning,
                 stacklevel=2,
             )
-        key = _SEPARATOR.join((str(self.seed), str(item.get("source", "")), field, str(item[field])))
+        key = _SEPARATOR.join((str(self.seed), field, str(item[field])))
         place = hash64(key) / 2**64
         edge = 0.0
         for split, part in zip(SPLITS, self.fractions, strict=True):

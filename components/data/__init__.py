@@ -1,0 +1,32 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Datalists: the data contract, reading and writing, building from collections, checking.
+
+Work on datalists needs neither torch nor MONAI, so what does (batches, seeded epochs) is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from radbundles.components.data.build import BuildReport, build_datalist
+from radbundles.components.data.check import CheckReport, check_datalist
+from radbundles.components.data.datalist import iter_datalist, load_datalist, write_datalist
+from radbundles.components.data.fault import FAULTS, Fault
+from radbundles.components.data.layouts import LAYOUTS
+from radbundles.components.data.schema import SPLITS, datalist_schema, is_valid_item, item_faults
+from radbundles.components.data.split import PatientSplitter, SplitWarning
+
+if TYPE_CHECKING:
+    from radbundles.components.data.collate import collate_reports
+    from radbundles.components.data.seeded import EpochSampler, SeededDataset
+
+_NEED_TORCH = {"collate_reports": "collate", "EpochSampler": "seeded", "SeededDataset": "seeded"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name that needs torch."""
+    if name not in _NEED_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_NEED_TORCH[name]}"), name)
