@@ -50,7 +50,7 @@ def add_phrase(trie: Trie, phrase: str, payload: object) -> None:
     """Put a phrase into a trie.
 
     Raises:
-        ValueError: if the phrase holds no word or is there already.
+        ValueError: if the phrase holds no word or is there already with another payload.
     """
     words = words_of(phrase)
     if not words:
@@ -58,7 +58,7 @@ def add_phrase(trie: Trie, phrase: str, payload: object) -> None:
     node = trie
     for word in words:
         node = node.setdefault(word, {})
-    if "" in node:
+    if node.get("", payload) != payload:  # spellings that differ in a hyphen only read alike
         raise ValueError(f"phrase {phrase!r} is listed twice, as {node['']} and as {payload}")
     node[""] = payload
 

@@ -16,6 +16,7 @@ from radbundles.components.distillation.lexicon import Cue, CueList, Found
 
 _LIMITED = 8  # words between a negation and a finding that are searched for a limiting adjective ("no large ...")
 _ALTERNATIVE = 5  # words between "versus" and a finding
+_JOINERS = frozenset({",", "and", "or", "nor", "/"})  # what may stand between the members of a list
 _NEGATED = frozenset({"not", "cannot"})
 
 
@@ -153,7 +154,7 @@ def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], c
             if active is None:
                 continue
             if nearest is not None and not all(
-                word in cues.connectors or word in cues.descriptors for word in words[event.stop : nearest.start]
+                word in _JOINERS or word in cues.descriptors for word in words[event.stop : nearest.start]
             ):
                 active = None
                 continue
