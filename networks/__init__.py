@@ -12,6 +12,7 @@ from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint
 from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
 from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
+from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntityMaps
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
 from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
