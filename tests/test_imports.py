@@ -8,7 +8,7 @@ import ast
 import json
 import subprocess
 import sys
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -104,20 +104,20 @@ def test_light_modules_import_neither_torch_nor_monai(module: str) -> None:
     assert not loaded & {"torch", "monai", "transformers", "ignite", "matplotlib"}
 
 
+JPEG = {"extra": "jpeg"}
+# Distributions whose name is not that of the module they bring.
+DISTRIBUTIONS = {"PIL": "pillow", "ignite": "pytorch-ignite", "yaml": "pyyaml"}
+
+
 def test_every_third_party_import_is_a_declared_dependency(repository: Path) -> None:
-    declared = {
-        requirement.name.lower().replace("_", "-")
-        for requirement in map(Requirement, requires("radbundles") or [])
-        if not requirement.marker or requirement.marker.evaluate({"extra": "jpeg"})
-    }
-    distributions = packages_distributions()
+    requirements = map(Requirement, requires("radbundles") or [])
+    declared = {item.name.replace("-", "_") for item in requirements if not item.marker or item.marker.evaluate(JPEG)}
     undeclared = set()
     for folder in (*FOLDERS, "src/radbundles/cli"):
         for path in python_files(repository / folder):
             for module in imported_modules(path.read_text(encoding="utf-8"), package_of(path, repository)):
                 name = module.split(".")[0]
-                if name in sys.stdlib_module_names or name == "radbundles":
-                    continue
-                if not {item.lower().replace("_", "-") for item in distributions.get(name, [])} & declared:
-                    undeclared.add(f"{path.relative_to(repository)} imports {name}")
+                if name not in sys.stdlib_module_names and name != "radbundles":
+                    if DISTRIBUTIONS.get(name, name).replace("-", "_") not in declared:
+                        undeclared.add(f"{path.relative_to(repository)} imports {name}")
     assert not undeclared

@@ -104,6 +104,21 @@ def test_ruff_sees_every_python_file(tracked: list[Path], repository: Path) -> N
     assert [str(path) for path in tracked if path.suffix == ".py" and str(path) not in seen] == []
 
 
+def test_mypy_sees_every_module_through_the_links(tracked: list[Path], repository: Path) -> None:
+    from mypy.find_sources import create_source_list
+    from mypy.options import Options
+
+    options = Options()
+    options.explicit_package_bases = True
+    options.mypy_path = [str(repository / "src")]
+    seen = {source.module for source in create_source_list([str(repository / "src")], options)}
+    for path in tracked:
+        relative = path.relative_to(repository)
+        if path.suffix == ".py" and relative.parts[0] in LINKS:
+            parts = ("radbundles", *relative.with_suffix("").parts)
+            assert ".".join(parts[:-1] if parts[-1] == "__init__" else parts) in seen
+
+
 def test_lint_runs_ruff_on_the_whole_checkout(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text()
     assert "\t$(BIN)/ruff check\n" in makefile and "\t$(BIN)/ruff format --check\n" in makefile
