@@ -25,6 +25,7 @@ from radbundles.components.reports.blocks import (
 from radbundles.components.reports.heat_map import overlay_heat_map
 from radbundles.components.reports.manifest import check_manifest, run_manifest, write_manifest
 from radbundles.components.reports.page import render_page, write_page
+from radbundles.components.reports.panels import PanelStrip, image_panels, no_images
 from radbundles.components.reports.phases import Phases
 from radbundles.components.reports.report_text import ReportText
 from radbundles.components.reports.tokens import Token, mark_tokens
@@ -43,6 +44,7 @@ __all__ = [
     "MaskedReport",
     "MaskedText",
     "Page",
+    "PanelStrip",
     "Phases",
     "Picture",
     "ReportText",
@@ -51,7 +53,9 @@ __all__ = [
     "bare_config",
     "check_manifest",
     "config_sha256",
+    "image_panels",
     "mark_tokens",
+    "no_images",
     "overlay_heat_map",
     "render_page",
     "run_manifest",

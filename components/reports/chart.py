@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from radbundles.components.reports.blocks import Curve, Line
 
@@ -25,6 +25,8 @@ _DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "radbundles",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "font.size": 10.5,
     "axes.edgecolor": "#00000a",
     "axes.spines.top": False,
@@ -32,7 +34,6 @@ _STYLE: Any = {
     "axes.spines.left": False,
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "axes.formatter.useoffset": False,
     "grid.color": "#00000b",
     "grid.linewidth": 0.8,
     "text.color": "#00000a",
@@ -90,6 +91,9 @@ def chart_svg(curve: Curve, prefix: str) -> str:
             axes.plot([a for a, _ in shown], [b for _, b in shown], **style)
         if curve.log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "\u2212")))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(curve.x)
         stream = io.StringIO()
