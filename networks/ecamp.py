@@ -163,9 +163,9 @@ class ECAMP(nn.Module):
         target = self.halve(image)
         patches = self.encoder.grid[0] * self.encoder.grid[1]
         if noise is None:
-            noise = torch.rand(len(image), patches, device=image.device)
-        elif noise.shape != (len(image), patches):
-            raise ValueError(f"noise must be [{len(image)}, {patches}], got {tuple(noise.shape)}")
+            noise = torch.rand(image.shape[0], patches, device=image.device)
+        elif noise.shape != (image.shape[0], patches):
+            raise ValueError(f"noise must be [{image.shape[0]}, {patches}], got {tuple(noise.shape)}")
         keep, restore, mask = random_patch_mask(noise, self.mask_ratio)
         latent = self.encoder(target, keep)
         reconstruction = self.decoder(latent, restore)

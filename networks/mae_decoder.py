@@ -65,7 +65,8 @@ class MAEDecoder(nn.Module):
         """
         x = self.embed(latent)  # -> [B, 1 + K, dim]
         hidden = restore.shape[1] - (x.shape[1] - 1)
-        filled = torch.cat([x[:, 1:], self.mask_token.to(x.dtype).expand(len(x), hidden, -1)], dim=1)  # -> [B, N, dim]
+        mask_tokens = self.mask_token.to(x.dtype).expand(x.shape[0], hidden, -1)
+        filled = torch.cat([x[:, 1:], mask_tokens], dim=1)  # -> [B, N, dim]
         filled = filled.gather(1, restore.unsqueeze(-1).expand(-1, -1, filled.shape[-1]))
         x = torch.cat([x[:, :1], filled], dim=1) + self.pos_embed
         for block in self.blocks:
@@ -75,5 +76,5 @@ class MAEDecoder(nn.Module):
     def _draw(self, pixels: torch.Tensor) -> torch.Tensor:
         # A token holds its patch as (row, column, channel), the channel fastest.
         (rows, columns), p = self.grid, self.patch_size
-        patches = pixels.reshape(len(pixels), rows, columns, p, p, 3).permute(0, 5, 1, 3, 2, 4)
-        return patches.reshape(len(pixels), 3, rows * p, columns * p)
+        patches = pixels.reshape(pixels.shape[0], rows, columns, p, p, 3).permute(0, 5, 1, 3, 2, 4)
+        return patches.reshape(pixels.shape[0], 3, rows * p, columns * p)
