@@ -96,13 +96,13 @@ def trunk(patient: Patient, exam: Exam, size: int) -> Field:
     """Path length through trunk, neck, shoulders, upper arms and breasts."""
     x, y = grid(patient, exam, size)
     ax = np.abs(x)
-    down = np.clip((y - exam.apex) / 12, 0, 1)
+    down = np.clip((y - exam.apex) / 12, 0, 1).astype(np.float32)
     skin = patient.half_width * (0.9 + 0.1 * down) + patient.wall
     thick = patient.thickness * (0.62 + 0.38 * down)
     body = thick * round_top((ax / skin) ** 3)
     body *= step(y - (exam.apex - 0.8 + np.maximum(ax - 6, 0) * 0.12), 1.2)
     neck = 5.6 + 0.25 * patient.wall
-    column = 11.5 * round_top((ax / neck) ** 2) * step(exam.apex + 3 - y, 3.0)
+    column = 11.5 * round_top(np.square(ax * np.float32(1 / neck))) * step(exam.apex + 3 - y, 3.0)
     shoulder_top = exam.apex - 1.8 - exam.arms + 2.4 * np.sqrt(np.maximum(ax - neck, 0) / 6) + 0.02 * ax
     axilla = exam.apex + 10.5 - 0.5 * exam.arms + np.maximum(ax - skin, 0) * 1.6
     shoulder = np.clip((y - shoulder_top) / 3.5, 0, 1) * np.clip((axilla - y) / 5.5, 0, 1)

@@ -11,7 +11,7 @@ from radbundles.components.phantom.anatomy import Field
 from radbundles.components.phantom.patient import Exam, Patient
 
 _ATTENUATION = np.float32(0.19)  # 1/cm, water at the mean energy of a 110 kV beam behind a grid
-_STROKES = {
+_STROKES: dict[str, list[list[tuple[float, float]]]] = {
     "L": [[(0, 0), (0, 1), (0.6, 1)]],
     "R": [[(0, 1), (0, 0), (0.45, 0), (0.6, 0.12), (0.6, 0.38), (0.45, 0.5), (0, 0.5)], [(0.25, 0.5), (0.62, 1)]],
 }

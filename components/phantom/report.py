@@ -211,7 +211,7 @@ def write_report(phantom: Phantom, rng: np.random.Generator) -> Report:
     ]
     body = [_positive(finding, both, rng) for finding, _, both in told]
     body += _negatives(phantom, rng) + _normal(phantom, rng)
-    rng.shuffle(body)  # type: ignore[arg-type]
+    rng.shuffle(body)
     closing = _impression(phantom, told, rng)
     if closing and rng.random() < 0.08:
         body = []

@@ -53,7 +53,7 @@ def ribs(patient: Patient, exam: Exam, chest: Anatomy, rng: np.random.Generator)
     # toward the chest wall the ray runs along the rib
     total *= np.minimum(1 / (fall + np.float32(0.25)), np.float32(2.2)) * np.minimum((1 - xi) * 60, 1)
     out = np.zeros_like(chest.x)
-    out[rows] = total * np.float32(rng.uniform(1.8, 2.5))
+    out[rows] = total * np.float32(rng.uniform(1.6, 2.3))
     return out
 
 

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+import numpy.typing as npt
+from PIL import Image
 
 from radbundles.components.phantom.anatomy import SIDES, Anatomy, Field, enlarge
 from radbundles.components.phantom.patient import Exam
-
-_FULL = 0.9  # vessel diameter in cm that the 8-bit canvas shows as white
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Field:
@@ -19,42 +18,60 @@ def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Field:
     return np.asarray(small.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _grow(rng: np.random.Generator, start: tuple[float, float], sign: int) -> list[tuple[float, ...]]:
-    """Segments ``(x0, y0, x1, y1, diameter)`` in cm of one lung's tree, all branches a step at a time."""
+def _grow(rng: np.random.Generator, start: tuple[float, float], sign: int) -> npt.NDArray[np.float64]:
+    """Segments ``(x, y, dx, dy, diameter)`` in cm of one lung's tree, ``[N, 5]``, all branches a step at a time."""
     count = 13
     angle = np.linspace(-1.45, 1.5, count) + rng.normal(0, 0.12, count)
     at = np.tile(np.asarray(start), (count, 1)) + rng.normal(0, 0.5, (count, 2))
     wide = rng.uniform(0.30, 0.62, count)
-    segments: list[tuple[float, ...]] = []
+    segments = []
     for _ in range(14):
         stride = rng.uniform(0.7, 1.25, len(at))
         angle = angle + rng.normal(0, 0.16, len(at))
-        to = at + np.stack([sign * np.cos(angle), np.sin(angle)], 1) * stride[:, None]
-        segments.extend(map(tuple, np.column_stack([at, to, wide]).tolist()))
+        move = np.stack([sign * np.cos(angle), np.sin(angle)], 1) * stride[:, None]
+        segments.append(np.column_stack([at, move, wide]))
         fork = rng.random(len(at)) < 0.36
         turn = rng.choice([-1.0, 1.0], len(at)) * rng.uniform(0.35, 0.8, len(at))
         thin = wide * np.where(fork, 0.82, 0.93)
-        at = np.concatenate([to, to[fork]])
+        at = np.concatenate([at + move, (at + move)[fork]])
         angle = np.concatenate([angle - 0.3 * turn * fork, (angle + turn)[fork]])
         wide = np.concatenate([thin, thin[fork] * 0.75])
         keep = (wide > 0.06) & (np.abs(at[:, 0]) > 1.5)
         at, angle, wide = at[keep], angle[keep], wide[keep]
-    return segments
+    return np.concatenate(segments)
+
+
+def _splat(segments: npt.NDArray[np.float64], cells: int, cell: float) -> Field:
+    """Tubes as path length on a coarse grid: every tube spread over the cells that its points fall between."""
+    count = int(np.ceil(1.25 / (0.6 * cell)))
+    t = (np.arange(count) + 0.5) / count
+    x, y = ((segments[:, axis, None] + segments[:, axis + 2, None] * t) / cell - 0.5 for axis in (0, 1))
+    length = np.hypot(segments[:, 2], segments[:, 3]) / count
+    # tubes of 4 mm keep their volume; finer ones are drawn denser than they are, as display processing does
+    volume = np.repeat(0.5 * segments[:, 4] ** 1.5 * length / cell**2, count)
+    column, row = np.floor(x).astype(np.int64).ravel(), np.floor(y).astype(np.int64).ravel()
+    u, v = x.ravel() - column, y.ravel() - row
+    total = np.zeros((cells + 2) ** 2)
+    for down, right, share in ((0, 0, (1 - u) * (1 - v)), (0, 1, u * (1 - v)), (1, 0, (1 - u) * v), (1, 1, u * v)):
+        place = np.clip(row + down + 1, 0, cells + 1) * (cells + 2) + np.clip(column + right + 1, 0, cells + 1)
+        total += np.bincount(place, share * volume, minlength=len(total))
+    return total.reshape(cells + 2, cells + 2)[1:-1, 1:-1].astype(np.float32)
 
 
 def vessels(exam: Exam, chest: Anatomy, rng: np.random.Generator) -> Field:
     """Path length through hila and vessels as if they lay in lung of full depth, in cm."""
     size = chest.x.shape[1]
-    scale = 2 * size / exam.field
-    canvas = Image.new("L", (2 * size, 2 * size))
-    draw = ImageDraw.Draw(canvas)
-    middle = exam.field / 2 + exam.shift
-    for side, sign in SIDES.items():
-        segments = _grow(rng, chest.hila[side], sign)
-        for x0, y0, x1, y1, diameter in reversed(segments):
-            ends = [(middle + x0) * scale, y0 * scale, (middle + x1) * scale, y1 * scale]
-            draw.line(ends, fill=min(255, int(255 * diameter / _FULL)), width=max(1, round(diameter * scale)))
-    tree = np.asarray(canvas.reduce(2), np.float32) * np.float32(_FULL / 255)
+    pixel = exam.field / size
+    segments = np.concatenate([_grow(rng, chest.hila[side], sign) for side, sign in SIDES.items()])
+    segments[:, 0] += exam.field / 2 + exam.shift
+    tree = np.zeros_like(chest.x)
+    # each vessel on a grid about as coarse as it is wide, which gives it its width
+    finest = np.clip(np.floor(np.log2(segments[:, 4] / pixel)), 0, 2)
+    for level in range(3):
+        cells = max(size >> level, 1)
+        chosen = segments[finest == level]
+        if len(chosen):
+            tree += enlarge(_splat(chosen, cells, exam.field / cells), size)
     half = chest.x[::2, ::2], chest.y[::2]
     haze = np.zeros_like(half[0])
     for x0, y0 in chest.hila.values():

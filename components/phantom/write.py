@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +22,6 @@ from radbundles.components.phantom.patient import draw_patient
 from radbundles.components.phantom.render import render_phantom
 from radbundles.components.phantom.report import write_report
 
-SECTIONS = ("training", "validation", "test")
 _FORMATS = ("png", "dicom")
 # every fifth film is a second study of the patient before it
 _RETURN = 5
@@ -40,7 +38,7 @@ def _section_of(patient: int, seed: int, splits: Sequence[float]) -> str:
     """Split of a patient. Multiples of the golden ratio keep every share near its aim after any number of patients."""
     start = np.random.default_rng([seed, 1]).random()
     u = (start + patient * _GOLDEN) % 1 * sum(splits)
-    return SECTIONS[0] if u < splits[0] else SECTIONS[1] if u < splits[0] + splits[1] else SECTIONS[2]
+    return "training" if u < splits[0] else "validation" if u < splits[0] + splits[1] else "test"
 
 
 def write_item(index: int, *, out_dir: Path, seed: int, size: int, formats: Sequence[str]) -> dict[str, Any]:
@@ -53,8 +51,7 @@ def write_item(index: int, *, out_dir: Path, seed: int, size: int, formats: Sequ
     name = f"phantom-{seed}-{index:06d}"
     patient = f"phantom-{seed}-p{number:06d}"
     study = f"{patient}-{visit + 1}"
-    # counted along the patients too, so that second studies are not all of one format
-    form = formats[(index + index // _RETURN) % len(formats)]
+    form = formats[index % len(formats)]
     image = f"images/{name}.{'png' if form == 'png' else 'dcm'}"
     if form == "png":
         pixels = np.rint(phantom.image * 255).astype(np.uint8)
@@ -84,17 +81,6 @@ def write_item(index: int, *, out_dir: Path, seed: int, size: int, formats: Sequ
         "source": "radbundles-phantom",
         "metadata": phantom.attributes | {f"reported {key}": value for key, value in report.reported.items()},
     }
-
-
-def _save_datalist(path: Path, sections: dict[str, list[dict[str, Any]]]) -> None:
-    """One item a line within the JSON document, so that a change shows as a line."""
-    parts = [
-        f'"{name}": [\n' + ",\n".join(json.dumps(item) for item in items) + "\n]" for name, items in sections.items()
-    ]
-    head = f'"name": "RadBundles phantom",\n"label_names": {json.dumps(list(NAMES))},\n'
-    partial_path = path.with_suffix(".json.partial")
-    partial_path.write_text("{\n" + head + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-    os.replace(partial_path, path)
 
 
 def write_phantoms(
@@ -136,6 +122,9 @@ def write_phantoms(
         raise ValueError(f"formats must be one or more of {', '.join(_FORMATS)}, got {list(formats)}")
     if len(splits) != 3 or min(splits) < 0 or sum(splits) <= 0:
         raise ValueError(f"splits must be three shares that are not negative and not all 0, got {splits}")
+    # not at the top, which the worker processes import and which should start quickly
+    from radbundles.components.data.datalist import write_datalist
+
     out_dir = Path(out_dir)
     path = out_dir / "datalist.json"
     for folder in ("images", "masks"):
@@ -143,17 +132,12 @@ def write_phantoms(
     path.unlink(missing_ok=True)
 
     write = partial(write_item, out_dir=out_dir, seed=seed, size=size, formats=tuple(formats))
-    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
-
-    def collect(items: Iterable[dict[str, Any]]) -> None:
-        for index, item in enumerate(items):
-            sections[_section_of(_patient_of(index)[0], seed, splits)].append(item)
-
-    if workers:
-        # fresh processes: a fork of a process with running threads may hang
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            collect(pool.map(write, range(count), chunksize=max(1, min(32, count // (4 * workers)))))
-    else:
-        collect(map(write, range(count)))
-    _save_datalist(path, sections)
+    with ExitStack() as stack:
+        items: Iterator[dict[str, Any]] = map(write, range(count))
+        if workers:
+            # fresh processes: a fork of a process with running threads may hang
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            items = pool.map(write, range(count), chunksize=max(1, min(32, count // (4 * workers))))
+        rows = ((_section_of(_patient_of(index)[0], seed, splits), item) for index, item in enumerate(items))
+        write_datalist(path, rows, name="RadBundles phantom", label_names=NAMES)
     return path
