@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ class LoadRadiographd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.load = LoadRadiograph(color=color, window_index=window_index, frame=frame)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Replace each path by its image."""
         loaded = dict(data)
         for key in self.key_iterator(loaded):

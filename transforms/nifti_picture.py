@@ -40,8 +40,8 @@ def open_nifti(content: bytes, name: str) -> tuple[np.ndarray, tuple[float, floa
     NIfTI stores [i, j], most often [column, row]. Where the header gives an anatomical orientation, the slice is
     turned to the radiological display: columns run to the patient's left (to posterior, where the slice has no
     left-right axis), rows run to posterior or inferior. Where it gives none (neither qform nor sform), or the positive
-    diagonal that writers put down for a picture without orientation (``numpy.eye(4)`` in nibabel and MONAI), the order
-    is taken as stored: i runs along the columns, j down the rows.
+    diagonal that writers put down for a picture [W, H] without orientation (``numpy.eye(4)`` in nibabel and MONAI), the
+    order is taken as stored: i runs along the columns, j down the rows.
 
     Raises:
         RadiographReadError: when the file is damaged, holds a volume or values that are not plain numbers.
@@ -57,23 +57,24 @@ def open_nifti(content: bytes, name: str) -> tuple[np.ndarray, tuple[float, floa
             )
         values: np.ndarray = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape[:3])
         zooms = np.array((*image.header.get_zooms(), 1.0, 1.0)[:3], dtype=float)
-        codes = _axis_codes(image)
+        flat = max(axis for axis in range(3) if shape[axis] == 1)
+        codes = _axis_codes(image, flat)
     except RadiographReadError:
         raise
     except Exception as error:  # nibabel lets through whatever a damaged header provokes
         reason = " ".join(str(error).split())
         raise RadiographReadError(f"{name}: truncated or damaged NIfTI file ({reason}). Get the file again") from None
-    plane = [axis for axis in range(3) if axis != max(one for one in range(3) if values.shape[one] == 1)]
+    plane = [axis for axis in range(3) if axis != flat]
     across, down = sorted(plane, key=lambda axis: _AXES.index(codes[axis]))
     values = np.flip(values, tuple(axis for axis in plane if codes[axis] not in _DISPLAYED))
     spacing = (float(zooms[down]), float(zooms[across]))
     known = all(np.isfinite(spacing)) and min(spacing) > 0
-    return values.transpose(down, across, 3 - down - across)[..., 0], spacing if known else None
+    return values.transpose(down, across, flat)[..., 0], spacing if known else None
 
 
-def _axis_codes(image: Any) -> tuple[str, ...]:
+def _axis_codes(image: Any, flat: int) -> tuple[str, ...]:
     header, affine = image.header, image.affine
-    pictured = np.array_equal(affine[:3, :3], np.diag(np.abs(np.diag(affine)[:3])))
+    pictured = flat == 2 and np.array_equal(affine[:3, :3], np.diag(np.abs(np.diag(affine)[:3])))
     if pictured or not (header["qform_code"] > 0 or header["sform_code"] > 0):
         return _DISPLAYED
     codes = nib.aff2axcodes(affine)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,7 @@ class RandRadiographCropd(Randomizable, MapTransform):
         super().set_random_state(state=self.crop.R)
         return self
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Crop the images and move the window."""
         cropped = dict(data)
         shape: tuple[int, int] | None = None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -42,14 +42,24 @@ def resample(
     if not isinstance(image, MetaTensor):
         return resized
     rows, columns = height / size[0], width / size[1]
-    step = torch.eye(4, dtype=torch.float64)  # pixel centers of the result -> pixel centers of the image
-    step[0, 0], step[0, 3] = rows, top + 0.5 * rows - 0.5
-    step[1, 1], step[1, 3] = columns, left + 0.5 * columns - 0.5
-    if flipped:
-        step[1, 1], step[1, 3] = -columns, left + width - 0.5 * columns - 0.5
-    affine = image.affine.to(step) @ step
-    meta = {**image.meta, "crop": (top, left, height, width), "flipped": flipped}
-    return MetaTensor(resized, affine=affine, meta=meta, applied_operations=image.applied_operations)
+    start = left + width - 0.5 * columns if flipped else left + 0.5 * columns
+    step = _step(rows, top + 0.5 * rows, -columns if flipped else columns, start)
+    return _placed(resized, image, step, crop=(top, left, height, width), flipped=flipped)
+
+
+def _step(rows: float, top: float, columns: float, left: float) -> torch.Tensor:
+    """Matrix from pixel indices of a result to those of its source: pixel sizes, and where the first pixel lies.
+
+    ``top`` and ``left`` are measured from the outer edge of the source; its first pixel's center is at 0.5.
+    """
+    return torch.tensor(
+        [[rows, 0, 0, top - 0.5], [0, columns, 0, left - 0.5], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64
+    )
+
+
+def _placed(pixels: torch.Tensor, source: MetaTensor, step: torch.Tensor, **meta: Any) -> MetaTensor:
+    meta = {**source.meta, "affine": source.affine.to(step) @ step, **meta}
+    return MetaTensor(pixels, meta=meta, applied_operations=source.applied_operations)
 
 
 class ResizeRadiograph(InvertibleTransform):
@@ -87,11 +97,7 @@ class ResizeRadiograph(InvertibleTransform):
         if not isinstance(image, MetaTensor):
             return restored
         rows, columns = pixels.shape[-2] / size[0], pixels.shape[-1] / size[1]
-        step = torch.eye(4, dtype=torch.float64)
-        step[0, 0], step[0, 3] = rows, 0.5 * rows - 0.5
-        step[1, 1], step[1, 3] = columns, 0.5 * columns - 0.5
-        affine = image.affine.to(step) @ step
-        return MetaTensor(restored, affine=affine, meta=image.meta, applied_operations=image.applied_operations)
+        return _placed(restored, image, _step(rows, 0.5 * rows, columns, 0.5 * columns))
 
 
 class ResizeRadiographd(MapTransform, InvertibleTransform):
@@ -125,7 +131,7 @@ class ResizeRadiographd(MapTransform, InvertibleTransform):
         self.grid = grid
         self.window_cells = window_cells
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Resize the images and place the window."""
         resized = dict(data)
         for key in self.key_iterator(resized):
@@ -135,7 +141,7 @@ class ResizeRadiographd(MapTransform, InvertibleTransform):
             resized[self.window_key] = torch.tensor(window, dtype=torch.float32)
         return resized
 
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def inverse(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Bring the images, or maps that took over their trace, back to the original size."""
         restored = dict(data)
         for key in self.key_iterator(restored):

@@ -30,7 +30,7 @@ from radbundles.transforms.read_error import RadiographReadError
 
 Write = Callable[..., Path]
 RAMP = np.arange(12, dtype="<u2").reshape(3, 4) * 300
-WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT", "BitsStored": 12}
+WINDOW: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT", "BitsStored": 12}
 
 
 def read(path: Path, **options: Any) -> np.ndarray:
@@ -276,7 +276,7 @@ def relabelled(path: Path, syntax: str) -> bytes:
     """The file with another transfer syntax in its header; decoding is not reached."""
     dataset = pydicom.dcmread(path)
     dataset.compress(RLELossless)
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
     dataset.save_as(path)
     return path.read_bytes()
 

@@ -53,7 +53,7 @@ def lut(entries: list[int] | bytes, first: int, bits: int, vr: str = "US", count
 def test_window_functions_follow_the_standard(
     dicom_dataset: Make, function: str, center: float, width: float, values: list[int], expected: list[float]
 ) -> None:
-    attributes = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
+    attributes: dict[str, Any] = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
     assert show(dicom_dataset, values, **attributes) == pytest.approx(expected, abs=1e-6)
 
 
@@ -100,7 +100,11 @@ def test_agrees_with_pydicom_where_pydicom_scales_to_the_stored_range(
 
 
 def test_several_windows_offer_the_first_and_any_other_by_index(dicom_dataset: Make) -> None:
-    windows = {"WindowCenter": [50, 100, 500], "WindowWidth": [100, 200, 1000], "VOILUTFunction": "LINEAR_EXACT"}
+    windows: dict[str, Any] = {
+        "WindowCenter": [50, 100, 500],
+        "WindowWidth": [100, 200, 1000],
+        "VOILUTFunction": "LINEAR_EXACT",
+    }
     assert show(dicom_dataset, [100], **windows) == [1.0]
     assert show(dicom_dataset, [100], window_index=1, **windows) == [0.5]
     with pytest.raises(ValueError, match="window_index is 3 but the file has 3 windows"):
@@ -120,12 +124,12 @@ def test_several_windows_offer_the_first_and_any_other_by_index(dicom_dataset: M
 def test_polarity_is_inverted_once(
     dicom_dataset: Make, photometric: str, shape: str | None, expected: list[float]
 ) -> None:
-    attributes = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+    attributes: dict[str, Any] = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
     assert show(dicom_dataset, [0, 255], "u1", **attributes) == expected
 
 
 def test_rescale_comes_before_the_window(dicom_dataset: Make) -> None:
-    window = {"WindowCenter": 0, "WindowWidth": 200, "VOILUTFunction": "LINEAR_EXACT"}
+    window: dict[str, Any] = {"WindowCenter": 0, "WindowWidth": 200, "VOILUTFunction": "LINEAR_EXACT"}
     assert show(dicom_dataset, [0, 50, 100], RescaleSlope=2, RescaleIntercept=-100, **window) == [0, 0.5, 1]
     assert show(dicom_dataset, [0, 50, 100], RescaleIntercept=-100, **window) == [0, 0.25, 0.5]
 
@@ -225,7 +229,7 @@ def test_lut_with_too_few_data_is_refused(dicom_dataset: Make) -> None:
 
 def test_modality_lut_replaces_the_rescale(dicom_dataset: Make) -> None:
     table = lut([4095, 0, 2048], first=0, bits=12)
-    window = {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
+    window: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
     shown = show(dicom_dataset, [0, 1, 2], ModalityLUTSequence=[table], RescaleSlope=100, **window)
     assert shown == pytest.approx([4095 / 4096, 0, 0.5])
 
@@ -246,7 +250,7 @@ def test_empty_window_means_none(dicom_dataset: Make) -> None:
 
 
 def test_32_bit_values_are_shown(dicom_dataset: Make) -> None:
-    window = {"WindowCenter": 100000, "WindowWidth": 200000, "VOILUTFunction": "LINEAR_EXACT"}
+    window: dict[str, Any] = {"WindowCenter": 100000, "WindowWidth": 200000, "VOILUTFunction": "LINEAR_EXACT"}
     assert show(dicom_dataset, [0, 50000, 200000], "<u4", **window) == pytest.approx([0, 0.25, 1])
 
 
