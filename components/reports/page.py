@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def evidence_runs(text: str, section: str, findings: Sequence[Finding]) -> list[
             for place in range(max(finding.start, 0), min(finding.end, len(text))):
                 certainty[place] = certainty[place] or finding.certainty
     starts = [place for place in range(len(text)) if place == 0 or certainty[place] != certainty[place - 1]]
-    return [(text[a:b], certainty[a]) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [(text[a:b], certainty[a]) for a, b in pairwise([*starts, len(text)])]
 
 
 def flatten(value: Any, name: str = "") -> list[tuple[str, Any]]:
