@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -52,9 +52,7 @@ def display_values(dataset: Dataset, stored: np.ndarray, *, window_index: int = 
     values = _modality(dataset, levels.astype(np.float64))
     shown = _voi(dataset, values, window_index, name)
     if shown is None:
-        used = np.zeros(levels.shape, dtype=bool)
-        used[codes] = True
-        shown = _full_range(dataset, levels, values, used & ~padding)
+        shown = _full_range(dataset, levels, values, _used(codes, levels.size) & ~padding)
     if _is_inverted(dataset):
         shown = 1.0 - shown
     return _look_up(np.where(padding, 0.0, shown).astype(np.float32), codes.reshape(stored.shape))
@@ -62,11 +60,21 @@ def display_values(dataset: Dataset, stored: np.ndarray, *, window_index: int = 
 
 def _look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     result = np.empty(codes.shape, dtype=table.dtype)
-    source, target = codes.reshape(-1), result.reshape(-1)
-    for start in range(0, source.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        np.take(table, source[block], out=target[block], mode="clip")
+    target = result.reshape(-1)
+    for block in _blocks(codes):
+        np.take(table, codes.reshape(-1)[block], out=target[block], mode="clip")
     return result
+
+
+def _used(codes: np.ndarray, count: int) -> np.ndarray:
+    used = np.zeros(count, dtype=bool)
+    for block in _blocks(codes):
+        used[codes.reshape(-1)[block]] = True
+    return used
+
+
+def _blocks(codes: np.ndarray) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, codes.size, _BLOCK))
 
 
 def _is_inverted(dataset: Dataset) -> bool:
