@@ -107,7 +107,8 @@ def read_list(source: str | Path, folder: str | None = None) -> tuple[dict[str, 
     elif Path(source).is_file():
         data = Path(source).read_bytes()
     else:
-        known = "chest, fundus" if folder else "cues"
+        lists = (here / folder if folder else here).iterdir()
+        known = ", ".join(sorted(item.name[: -len(".json")] for item in lists if item.name.endswith(".json")))
         raise FileNotFoundError(f"{str(source)!r} is neither a list of the package ({known}) nor a JSON file")
     try:
         content = json.loads(data)

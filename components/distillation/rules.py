@@ -18,6 +18,7 @@ _RULES = "1.0"
 _RANK = {"absent": 0, "uncertain": 1, "present": 2}
 _TEMPLATES = {"present": "There is {}.", "uncertain": "There may be {}.", "absent": "There is no {}."}
 _PUNCTUATION = 4  # marks around a sentence of one word, such as quotes
+_TERSE = 3  # sentences of a text in which a bare "Normal." can mean the whole image, not just the ribs
 _DESCRIPTORS = 8  # words left of a finding that may belong to its noun phrase
 
 
@@ -98,12 +99,15 @@ class RuleDistiller:
         words, sentences = split_sentences(
             text, abbreviations=self.cues.abbreviations, openers=self.cues.openers, headings=self.cues.headings
         )
+        terse = len(sentences) <= _TERSE
         for sentence in sentences:
             kind = sentence.section or outer
             if kind != "excluded":
-                yield from self._read_sentence(section, words, sentence, kind == "impression")
+                yield from self._read_sentence(section, words, sentence, kind == "impression", terse)
 
-    def _read_sentence(self, section: str, text: Words, sentence: Sentence, impression: bool) -> Iterator[_Reading]:
+    def _read_sentence(
+        self, section: str, text: Words, sentence: Sentence, impression: bool, terse: bool
+    ) -> Iterator[_Reading]:
         words, _, _ = text
         start, stop, _ = sentence
         found = scan(words, start, stop, self.entities.trie)
@@ -138,7 +142,8 @@ class RuleDistiller:
                 if target.skipped:
                     continue
                 if isinstance(payload, Statement):
-                    if target.certainty != "present" or (payload.alone and not _is_alone(words, sentence, first, last)):
+                    alone = terse and _is_alone(words, sentence, first, last)
+                    if target.certainty != "present" or (payload.alone and not alone):
                         continue
                     certainty, weak, names, descriptors = "absent", True, payload.entities, ()
                 else:

@@ -29,7 +29,7 @@ class Target:
         stop: word after the last.
         payload: what stands there; a state word carries its :class:`Cue`.
         negated_at: word of the negation that reaches the target, None without.
-        uncertain: an uncertainty cue reaches it.
+        doubted_at: word of the uncertainty cue that reaches it, None without.
         limited: the negation is of a kind of finding only ("no large effusion"), so it says little on the finding.
         skipped: history, question or recommendation; says nothing on this image.
     """
@@ -38,7 +38,7 @@ class Target:
     stop: int
     payload: object
     negated_at: int | None = None
-    uncertain: bool = False
+    doubted_at: int | None = None
     limited: bool = False
     skipped: bool = False
 
@@ -47,7 +47,7 @@ class Target:
         """``"present"``, ``"uncertain"`` or ``"absent"``."""
         if self.negated_at is not None:
             return "absent"
-        return "uncertain" if self.uncertain else "present"
+        return "present" if self.doubted_at is None else "uncertain"
 
 
 def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: list[Target], cues: CueList) -> None:
@@ -77,7 +77,7 @@ def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: 
     for first, last, cue in marks:
         if cue.kind == "state" and cue.where == "borderline":  # "borderline enlarged heart"
             for target in targets[bisect_right(firsts, first) : bisect_right(firsts, last)]:
-                target.uncertain = True
+                target.doubted_at = first
     findings = [target for target in targets if not isinstance(target.payload, Cue)]
     places = [target.start for target in findings]
     for first, last, cue in marks:
@@ -92,7 +92,7 @@ def _forward(
     """Carry the cues before a finding to it; return the events of the backward pass."""
     backward: list[tuple[int, Cue | Target | None]] = []
     negated: tuple[int, int] | None = None
-    uncertain = False
+    doubted: int | None = None
     skipping: int | None = None
     seen = False
     for index, (at, _, event) in enumerate(events):
@@ -101,14 +101,14 @@ def _forward(
             if negated is not None:
                 event.negated_at = negated[0]
                 event.limited = any(w in cues.qualifiers for w in words[max(negated[1], at - _LIMITED) : at])
-            event.uncertain = uncertain
+            event.doubted_at = doubted
             event.skipped = skipping is not None and "," not in words[max(skipping, at - _LIMITED) : at]
         elif event is None:
-            negated, uncertain = None, False
+            negated = doubted = None
         elif event.kind == "termination":
             negated = None
             if event.where == "any":
-                uncertain, skipping, seen = False, None, False
+                doubted, skipping, seen = None, None, False
         elif event.kind == "skip":
             skipping = at
         elif event.kind in ("negation", "uncertainty"):
@@ -116,12 +116,12 @@ def _forward(
                 event.where == "both" and _looks_forward(words, ends[at], index, events, seen)
             )
             if before and event.kind == "negation":
-                negated, uncertain = (at, ends[at]), False
+                negated, doubted = (at, ends[at]), None
             elif before:
                 # "no effusion, possible nodule": the comma ends the list of what is absent
                 if at and words[at - 1] in (",", "and"):
                     negated = None
-                uncertain = True
+                doubted = at
             else:
                 backward.append((at, Cue(event.kind, "post", event.phrase)))
                 continue
@@ -137,7 +137,8 @@ def _looks_forward(
         return True
     if index + 1 == len(events) or (end < len(words) and words[end] == ","):
         return False
-    for _, _, following in events[index + 1 :]:
+    for ahead in range(index + 1, len(events)):
+        following = events[ahead][2]
         if isinstance(following, Target):
             return True
         if following is None or following.kind != "termination" or following.where == "any":
@@ -161,7 +162,7 @@ def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], c
             if active[1].kind == "negation":
                 event.negated_at = active[0]
             else:
-                event.uncertain = True
+                event.doubted_at = active[0]
                 if nearest is None and not _NEGATED.isdisjoint(active[1].phrase.split()):
                     event.negated_at = None  # "no pneumothorax, effusion cannot be excluded": a clause of its own
             nearest = event
@@ -186,4 +187,4 @@ def _alternative(
         if not all(word in cues.connectors or word in cues.descriptors for word in between):
             return
     for target in before + after:
-        target.uncertain = True
+        target.doubted_at = first

@@ -92,6 +92,8 @@ class StateFinder:
         between = self.words[target.stop : first]
         if between and self._ends_clause(target.start):
             return None
+        if "," in between and (between[0] == "," or not self._is_normal(target)):
+            return None  # only normality spreads over a list: "normal heart size, mediastinum and hila"
         if near:
             if not all(word in self.cues.descriptors for word in between):
                 return None
@@ -159,21 +161,24 @@ class StateFinder:
         return isinstance(target.payload, Cue) and target.payload.where == "normal"
 
     def _read(self, target: Target, structure: Structure, since: int | None) -> State | None:
-        """What a state means for a structure; ``since``: negations before this word belong to something else."""
-        negated = target.negated_at is not None and (since is None or target.negated_at >= since)
+        """What a state means for a structure; ``since``: cues before this word belong to something else."""
+        negated, doubted = (
+            at is not None and (since is None or at >= since) for at in (target.negated_at, target.doubted_at)
+        )
         if isinstance(target.payload, Cue):
             phrase = target.payload.phrase
             if phrase in structure.normal:
                 # Only a negation of this very word counts: "no effusion, normal heart" is no enlarged heart.
-                denied = negated and target.negated_at is not None and target.start - target.negated_at <= 2
-                if denied and target.uncertain:
-                    return State("uncertain", target.start, target.stop, False)
-                return State("present" if denied else "absent", target.start, target.stop, not denied)
+                if not (negated and target.start - (target.negated_at or 0) <= 2):
+                    return State("absent", target.start, target.stop, True)
+                certainty = "uncertain" if doubted else "present"
+                # Lungs that are "not clear" do not say with what.
+                return State(certainty, target.start, target.stop, False) if structure.abnormal else None
             if phrase == "borderline" or phrase in self.cues.borderline:
                 return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
             if phrase not in structure.abnormal:
                 return None
         elif structure.abnormal != self.cues.abnormal:
             return None  # a finding next to the lungs or the heart is not about their size or clearness
-        certainty = "absent" if negated else ("uncertain" if target.uncertain else "present")
+        certainty = "absent" if negated else ("uncertain" if doubted else "present")
         return State(certainty, target.start, target.stop, certainty == "absent" and target.limited)
