@@ -25,7 +25,14 @@ def network() -> ECAMP:
         "decoder_depth": 1,
         "decoder_heads": 2,
     }
-    text = {"text_dim": 16, "text_layers": 1, "text_heads": 2, "text_ffn": 16, "vocab_size": 30, "max_length": 16}
+    text: dict[str, Any] = {
+        "text_dim": 16,
+        "text_layers": 1,
+        "text_heads": 2,
+        "text_ffn": 16,
+        "vocab_size": 30,
+        "max_length": 16,
+    }
     return ECAMP(image_size=64, **sizes, **text)
 
 

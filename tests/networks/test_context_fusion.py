@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import BertConfig
@@ -11,8 +13,9 @@ from radbundles.networks.context_fusion import CrossAttention
 
 
 def config(attention: str = "sdpa") -> BertConfig:
-    sizes = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "vocab_size": 11}
-    return BertConfig(**sizes, attn_implementation=attention)  # type: ignore[call-arg]
+    sizes: dict[str, Any] = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "vocab_size": 11}
+    sizes["attn_implementation"] = attention
+    return BertConfig(**sizes)
 
 
 def test_cross_attention_equals_its_weights_times_the_values() -> None:

@@ -11,8 +11,8 @@ from radbundles.networks import SuperResolutionHead
 def test_head_without_residual_doubles_bilinearly() -> None:
     head, image = SuperResolutionHead(), torch.randn(2, 3, 4, 6)
     with torch.no_grad():
-        head.conv2.weight.zero_()
-        head.conv2.bias.zero_()
+        for parameter in head.conv2.parameters():
+            parameter.zero_()
     expected = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(head(image), expected)
 
