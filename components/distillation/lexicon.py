@@ -7,14 +7,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radbundles.components.distillation.entity_file import entity_file
 from radbundles.components.distillation.sentences import words_of
+from radbundles.components.distillation.trie import Trie, add_phrase, copy_trie
 
-Trie = dict[str, Any]  # word -> Trie; "" -> payload of the phrase that ends here
-Found = tuple[int, int, Any]  # first word, word after the last, payload
+CUES = Path(__file__).parent / "cues.json"
 
 
 class Mention(NamedTuple):
@@ -46,76 +46,23 @@ class Cue(NamedTuple):
     phrase: str
 
 
-def add_phrase(trie: Trie, phrase: str, payload: object) -> None:
-    """Put a phrase into a trie.
-
-    Raises:
-        ValueError: if the phrase holds no word or is there already with another payload.
-    """
-    words = words_of(phrase)
-    if not words:
-        raise ValueError(f"phrase {phrase!r} holds no word")
-    node = trie
-    for word in words:
-        node = node.setdefault(word, {})
-    if node.get("", payload) != payload:  # spellings that differ in a hyphen only read alike
-        raise ValueError(f"phrase {phrase!r} is listed twice, as {node['']} and as {payload}")
-    node[""] = payload
-
-
-def scan(words: list[str], start: int, stop: int, trie: Trie) -> list[Found]:
-    """Longest phrases of a trie in ``words[start:stop]``, left to right, without overlap.
-
-    Linear: no phrase is longer than the longest of the list, and each word opens at most one walk.
-    """
-    found: list[Found] = []
-    position = start
-    while position < stop:
-        node = trie.get(words[position])
-        if node is None:
-            position += 1
-            continue
-        ahead, end, payload = position + 1, 0, None
-        while True:
-            if "" in node:
-                end, payload = ahead, node[""]
-            if ahead >= stop or (node := node.get(words[ahead])) is None:
-                break
-            ahead += 1
-        if end:
-            found.append((position, end, payload))
-            position = end
-        else:
-            position += 1
-    return found
-
-
-def read_list(source: str | Path, folder: str | None = None) -> tuple[dict[str, Any], str]:
-    """Read a list that comes with the package (by name) or a JSON file (by path).
+def read_list(path: str | Path) -> tuple[dict[str, Any], str]:
+    """Read the JSON file of a list.
 
     Returns:
         The JSON object and the SHA-256 of the file.
 
     Raises:
         ValueError: if the file is not a JSON object.
-        FileNotFoundError: if there is no such list or file.
+        FileNotFoundError: if there is no such file.
     """
-    here = resources.files(__package__)
-    shipped = (here / folder if folder else here) / f"{source}.json"
-    if isinstance(source, str) and not source.endswith(".json") and shipped.is_file():
-        data = shipped.read_bytes()
-    elif Path(source).is_file():
-        data = Path(source).read_bytes()
-    else:
-        lists = (here / folder if folder else here).iterdir()
-        known = ", ".join(sorted(item.name[: -len(".json")] for item in lists if item.name.endswith(".json")))
-        raise FileNotFoundError(f"{str(source)!r} is neither a list of the package ({known}) nor a JSON file")
+    data = Path(path).read_bytes()
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise ValueError(f"{source}: not JSON ({error})") from error
+        raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{source}: a JSON object is wanted, not {type(content).__name__}")
+        raise ValueError(f"{path}: a JSON object is wanted, not {type(content).__name__}")
     return content, hashlib.sha256(data).hexdigest()
 
 
@@ -138,7 +85,7 @@ class CueList:
     sha256: str
 
     @classmethod
-    def read(cls, source: str | Path = "cues") -> CueList:
+    def read(cls, source: str | Path = CUES) -> CueList:
         """Read the list that comes with the package or one at a path.
 
         Raises:
@@ -215,7 +162,7 @@ class EntityList:
         Raises:
             ValueError: if a key is missing, an entity unknown or a surface form claimed by two entities.
         """
-        content, sha256 = read_list(source, "entities")
+        content, sha256 = read_list(entity_file(str(source)))
         try:
             phrases = {entity["name"]: entity["phrase"] for entity in content["entities"]}
             if len(phrases) != len(content["entities"]):
@@ -244,7 +191,7 @@ class EntityList:
                         add_phrase(trie, phrase, Statement(absent, alone))
             for phrase in content.get("ignore", ()):
                 add_phrase(trie, phrase, None)
-            cue_trie = _copy(cues.trie)
+            cue_trie = copy_trie(cues.trie)
             for phrase in states:
                 _add_state(cue_trie, phrase, "special")
             return cls(content["name"], content["version"], phrases, trie, cue_trie, sha256)
@@ -259,7 +206,3 @@ def _known(names: list[str], phrases: dict[str, str]) -> tuple[str, ...]:
         if name not in phrases:
             raise ValueError(f"{name!r} is not the name of an entity of this list")
     return tuple(names)
-
-
-def _copy(trie: Trie) -> Trie:
-    return {word: node if word == "" else _copy(node) for word, node in trie.items()}

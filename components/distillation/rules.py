@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radbundles.components.distillation.lexicon import CueList, EntityList, Mention, Statement, Structure, scan
+from radbundles.components.distillation.lexicon import CueList, EntityList, Mention, Statement, Structure
 from radbundles.components.distillation.scope import Target, judge
 from radbundles.components.distillation.sentences import Sentence, Words, split_sentences
 from radbundles.components.distillation.structures import State, StateFinder, state_targets
+from radbundles.components.distillation.trie import scan
 
 _RULES = "1.0"
 _RANK = {"absent": 0, "uncertain": 1, "present": 2}
@@ -62,7 +63,7 @@ class RuleDistiller:
     name = "rules"
 
     def __init__(self, entities: str | Path = "chest", cues: str | Path | None = None) -> None:
-        self.cues = CueList.read("cues" if cues is None else cues)
+        self.cues = CueList.read() if cues is None else CueList.read(cues)
         self.entities = EntityList.read(entities, self.cues)
         lists = f"{self.entities.sha256[:8]}.{self.cues.sha256[:8]}"
         self.version = f"{_RULES}+{self.entities.name}-{self.entities.version}.{lists}"

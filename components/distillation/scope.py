@@ -12,7 +12,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from radbundles.components.distillation.lexicon import Cue, CueList, Found
+from radbundles.components.distillation.lexicon import Cue, CueList
+from radbundles.components.distillation.trie import Found
 
 _LIMITED = 8  # words between a negation and a finding that are searched for a limiting adjective ("no large ...")
 _ALTERNATIVE = 5  # words between "versus" and a finding

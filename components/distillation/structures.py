@@ -10,8 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
-from radbundles.components.distillation.lexicon import Cue, CueList, Found, Mention, Structure
+from radbundles.components.distillation.lexicon import Cue, CueList, Mention, Structure
 from radbundles.components.distillation.scope import Target
+from radbundles.components.distillation.trie import Found
 
 _LIST = 14  # words that a list may put between a term and its verb phrase
 _PHRASE = 4  # words between a term and its state inside one noun phrase

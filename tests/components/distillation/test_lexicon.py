@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from radbundles.components.distillation import RuleDistiller
-from radbundles.components.distillation.lexicon import CueList, Trie, add_phrase, read_list, scan
+from radbundles.components.distillation import RuleDistiller, entity_file
+from radbundles.components.distillation.lexicon import CUES, CueList, read_list
+from radbundles.components.distillation.trie import Trie, add_phrase, scan
 
 OFFICIAL = (
     "abnormality abscess aerate aorta atelectasis bronchiectasis calcification cardiomediastinal cardiomegaly catheter "
@@ -21,13 +22,13 @@ OFFICIAL = (
 
 
 def test_chest_list_has_the_44_official_names() -> None:
-    content, _ = read_list("chest", "entities")
+    content, _ = read_list(entity_file("chest"))
     assert sorted(entity["name"] for entity in content["entities"]) == sorted(OFFICIAL)
 
 
 @pytest.mark.parametrize("name", ["chest", "fundus"])
 def test_forms_are_lower_case_unique_and_hold_the_name(name: str) -> None:
-    content, _ = read_list(name, "entities")
+    content, _ = read_list(entity_file(name))
     forms = [form for entity in content["entities"] for form in entity["forms"]]
     assert len(forms) == len(set(forms))
     assert all(form == form.lower().strip() for form in forms)
@@ -36,7 +37,7 @@ def test_forms_are_lower_case_unique_and_hold_the_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["chest", "fundus"])
 def test_every_plain_form_is_found_as_its_entity(name: str) -> None:
-    content, _ = read_list(name, "entities")
+    content, _ = read_list(entity_file(name))
     terms = {term for entry in content["structures"] for term in entry["terms"]}
     distiller = RuleDistiller(name)
     for entity in content["entities"]:
@@ -47,7 +48,7 @@ def test_every_plain_form_is_found_as_its_entity(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["chest", "fundus"])
 def test_distilled_sentence_of_an_entity_reads_back_as_that_entity(name: str) -> None:
-    content, _ = read_list(name, "entities")
+    content, _ = read_list(entity_file(name))
     distiller = RuleDistiller(name)
     for entity in content["entities"]:
         found = [e["entity"] for e in distiller.distill({"text": f"There is {entity['phrase']}."})["entities"]]
@@ -107,7 +108,7 @@ def test_unknown_list_is_refused() -> None:
 
 
 def test_cues_can_be_replaced(tmp_path: Path) -> None:
-    content, _ = read_list("cues")
+    content, _ = read_list(CUES)
     content["negation"]["pre"].append("kein")
     path = tmp_path / "cues.json"
     path.write_text(json.dumps(content))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from radbundles.components.distillation import RuleDistiller, distill_datalist, record_faults
+from radbundles.components.distillation import RuleDistiller, distill_datalist, entity_file, record_faults
 from radbundles.components.distillation.lexicon import read_list
 from radbundles.components.distillation.sentences import words_of
 
@@ -25,7 +25,7 @@ def reports(shared_data: Path) -> dict[str, dict[str, str]]:
 
 
 def test_records_are_valid_and_spans_hold_a_form(reports: dict[str, dict[str, str]]) -> None:
-    content, _ = read_list("chest", "entities")
+    content, _ = read_list(entity_file("chest"))
     phrases: dict[str, set[str]] = {entity["name"]: set(entity["forms"]) for entity in content["entities"]}
     for entry in content["structures"]:
         for name in entry["entities"]:
