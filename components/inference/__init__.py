@@ -11,13 +11,19 @@ from radbundles.components.inference.annotate_windows import (
 )
 from radbundles.components.inference.attention_windows import context_windows, entity_attention, entity_heat_map
 from radbundles.components.inference.entity_prompts import entity_prompts
+from radbundles.components.inference.image_folder import ImageBatches, list_images
+from radbundles.components.inference.write_maps import DescribeInferer, WriteEntityMaps
 
 __all__ = [
+    "DescribeInferer",
+    "ImageBatches",
     "WindowSummary",
+    "WriteEntityMaps",
     "annotate_windows",
     "context_windows",
     "entity_attention",
     "entity_heat_map",
     "entity_prompts",
+    "list_images",
     "report_attention_transform",
 ]

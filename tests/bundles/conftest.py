@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from radbundles.components.data import train_tokenizer_file
+from radbundles.components.data.tokenizer_training import ReportCorpus, train_tokenizer
 from radbundles.components.distillation import RuleDistiller, distill_datalist
 from radbundles.components.phantom import write_phantoms
 
@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "warmup_epochs": 1,
     "batch_size": 4,
     "num_workers": 0,
+    "val_interval": 1,
     "network_def#patch_size": 8,
     "network_def#dim": 16,
     "network_def#depth": 1,
@@ -50,7 +51,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     datalist = write_phantoms(folder, count=20, seed=3, size=96)
     distill_datalist(datalist, folder / "distilled.jsonl", RuleDistiller("chest"))
-    train_tokenizer_file(datalist, folder / "tokenizer.json", distilled=folder / "distilled.jsonl", vocab_size=500)
+    train_tokenizer(
+        ReportCorpus(datalist, distilled=folder / "distilled.jsonl"), vocab_size=500, out=folder / "tokenizer.json"
+    )
     return folder
 
 
