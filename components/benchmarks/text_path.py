@@ -23,7 +23,7 @@ from monai.transforms import Compose
 
 from radbundles.components.data.collate import collate_reports
 from radbundles.components.data.lines import is_jsonl, iter_lines, parse_json
-from radbundles.components.data.train_tokenizer import ReportCorpus
+from radbundles.components.data.tokenizer_training import ReportCorpus
 from radbundles.transforms import (
     ECAMP_ENTITIES,
     REPORT_SECTIONS,

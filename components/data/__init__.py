@@ -21,8 +21,16 @@ from radbundles.components.data.split import PatientSplitter, SplitWarning
 if TYPE_CHECKING:
     from radbundles.components.data.collate import collate_reports
     from radbundles.components.data.seeded import EpochSampler, SeededDataset
+    from radbundles.components.data.tokenizer_training import ReportCorpus, tokenizer_figures, train_tokenizer
 
-_NEED_TORCH = {"collate_reports": "collate", "EpochSampler": "seeded", "SeededDataset": "seeded"}
+_NEED_TORCH = {
+    "collate_reports": "collate",
+    "EpochSampler": "seeded",
+    "ReportCorpus": "tokenizer_training",
+    "SeededDataset": "seeded",
+    "tokenizer_figures": "tokenizer_training",
+    "train_tokenizer": "tokenizer_training",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,11 +21,6 @@ class Section(str, Enum):
     test = "test"
 
 
-@tokenizer_app.callback()
-def tokenizer() -> None:
-    """Tokenizers for radiology reports."""
-
-
 @tokenizer_app.command("train")
 def train(
     datalist: Annotated[Path, typer.Argument(metavar="DATALIST", help="JSON or JSON Lines datalist with reports.")],
@@ -41,7 +36,7 @@ def train(
     The file has the special tokens [PAD] 0, [UNK] 1, [CLS] 2, [MASK] 3 and [SEP] 4 and the text rules of ECAMP; the
     same reports give the same file.
     """
-    from radbundles.components.data.train_tokenizer import ReportCorpus, tokenizer_figures, train_tokenizer
+    from radbundles.components.data import ReportCorpus, tokenizer_figures, train_tokenizer
 
     try:
         corpus = ReportCorpus(datalist, section=section.value, distilled=distilled)
