@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -193,6 +194,7 @@ class Finding:
         section: section of the report that says so; empty if unknown.
         start: first character of the evidence in that section.
         end: character after the last one.
+        detail: what the report says about it beyond that, e.g. its descriptors.
     """
 
     text: str
@@ -200,6 +202,7 @@ class Finding:
     section: str = ""
     start: int = 0
     end: int = 0
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,14 +221,19 @@ class DistilledReport:
 
     @classmethod
     def from_record(cls, label: str, sections: Mapping[str, str], record: Mapping[str, Any]) -> DistilledReport:
-        """Take the entities of a distilled record, with their descriptors and evidence."""
+        """Take a record of ``distilled.schema.json``: its sentences, or its entities if those are not as many."""
+        entities = record["entities"]
+        sentences = re.split(r"(?<=\.)\s+", record["text"].strip())
+        if len(sentences) != len(entities):
+            sentences = [entity["entity"] for entity in entities]
         findings = [
             Finding(
-                text=", ".join([entity["entity"], *entity.get("descriptors", [])]),
+                text=sentence,
                 certainty=entity["certainty"],
+                detail=", ".join(entity["descriptors"]),
                 **{key: entity["evidence"][key] for key in ("section", "start", "end")},
             )
-            for entity in record["entities"]
+            for sentence, entity in zip(sentences, entities, strict=True)
         ]
         return cls(label=label, sections=sections, findings=findings)
 

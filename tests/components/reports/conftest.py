@@ -67,6 +67,7 @@ def make_page(**changes: Any) -> Page:
             "evidence": {"section": "findings", "start": 51, "end": 60},
         },
     ]
+    record = {"text": "There is zebra effusion. There is no quagga.", "entities": entities}
     fields: dict[str, Any] = {
         "title": "Made-up <run>",
         "lead": "What was done & what came out.",
@@ -79,9 +80,7 @@ def make_page(**changes: Any) -> Page:
                 title="Heat",
                 heat_maps=[HeatMap(image=random.random((32, 32)), maps={"zebra": random.random((4, 4))}, alt="chest")],
             ),
-            DistilledReports(
-                title="Distilled", reports=[DistilledReport.from_record("item-1", REPORT, {"entities": entities})]
-            ),
+            DistilledReports(title="Distilled", reports=[DistilledReport.from_record("item-1", REPORT, record)]),
             Table(
                 title="Table",
                 columns=["Name", "Value"],

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from radbundles.components.reports import (
+    DistilledReport,
     Finding,
     ImageGrid,
     Page,
@@ -187,6 +188,25 @@ def test_evidence_is_cut_out_and_the_first_finding_wins() -> None:
     assert "".join(piece for piece, _ in runs) == text
     assert evidence_runs(text, "impression", [zebra]) == [(text, "")]
     assert evidence_runs("", "findings", [zebra]) == []
+
+
+def test_distilled_record_gives_its_sentences_or_else_its_entities() -> None:
+    evidence = {"section": "findings", "start": 1, "end": 5}
+    entities = [
+        {"entity": "effusion", "certainty": "present", "evidence": evidence, "descriptors": ["small", "left"]},
+        {"entity": "edema", "certainty": "absent", "evidence": evidence, "descriptors": []},
+    ]
+    report = DistilledReport.from_record(
+        "x", {}, {"text": "There is effusion. There is no edema.", "entities": entities}
+    )
+    first = Finding(
+        text="There is effusion.", certainty="present", section="findings", start=1, end=5, detail="small, left"
+    )
+    assert report.findings[0] == first
+    assert report.findings[1].text == "There is no edema." and report.findings[1].certainty == "absent"
+    report = DistilledReport.from_record("x", {}, {"text": "Effusion without edema.", "entities": entities})
+    assert [finding.text for finding in report.findings] == ["effusion", "edema"]
+    assert DistilledReport.from_record("x", {}, {"text": "", "entities": []}).findings == []
 
 
 @pytest.mark.parametrize(
