@@ -99,7 +99,8 @@ def trunk(patient: Patient, exam: Exam, size: int) -> Field:
     down = np.clip((y - exam.apex) / 12, 0, 1).astype(np.float32)
     skin = patient.half_width * (0.9 + 0.1 * down) + patient.wall
     thick = patient.thickness * (0.62 + 0.38 * down)
-    body = thick * round_top((ax / skin) ** 3)
+    girth = ax / skin
+    body = thick * round_top(girth * girth * girth)
     body *= step(y - (exam.apex - 0.8 + np.maximum(ax - 6, 0) * 0.12), 1.2)
     neck = 5.6 + 0.25 * patient.wall
     column = 11.5 * round_top(np.square(ax * np.float32(1 / neck))) * step(exam.apex + 3 - y, 3.0)
@@ -182,11 +183,10 @@ def build_anatomy(patient: Patient, exam: Exam, size: int, *, enlarged: float = 
 
     field = (silhouette < 0) & (y < dome) & (xi < 1)
     # rounded off where it has no visible border: at the great vessels and on the diaphragm
-    middle, half = 0.5 * (heart_top + base["left"] + 0.6), 0.5 * (base["left"] + 0.6 - heart_top)
-    across = (x - drift - np.float32(0.165 * ratio * 2 * patient.half_width)) * np.float32(
-        1 / (ratio * patient.half_width)
-    )
-    heart = (silhouette > 0) & (across**4 + ((y - middle) / half) ** 4 < 1.3) & (np.abs(y - middle) < half)
+    bottom, reach = base["left"] + 0.6, ratio * patient.half_width
+    across = np.square((x - np.float32(drift + 0.33 * reach)) * np.float32(1 / reach))
+    along = np.square((y - np.float32(0.5 * (heart_top + bottom))) * np.float32(2 / (bottom - heart_top)))
+    heart = (silhouette > 0) & (across * across + along * along < 1.3) & (along < 1)
     tissue = enlarge(trunk(patient, exam, size // 2), size)
     return Anatomy(
         x=x,

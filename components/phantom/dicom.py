@@ -67,7 +67,7 @@ def save_dicom(
     data.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
     data.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.PixelIntensityRelationship, data.PixelIntensityRelationshipSign = "LOG", -1 if inverted else 1
+    data.PixelIntensityRelationship, data.PixelIntensityRelationshipSign = "LOG", 1 if inverted else -1
     data.RescaleIntercept, data.RescaleSlope, data.RescaleType = 0, 1, "US"
     # the linear function of the standard maps [center - 0.5 - (width - 1) / 2, ...] onto the full range
     data.WindowCenter, data.WindowWidth = f"{low + span / 2 + 0.5:.1f}", str(span + 1)

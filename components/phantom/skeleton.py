@@ -28,8 +28,9 @@ def ribs(patient: Patient, exam: Exam, chest: Anatomy, rng: np.random.Generator)
     """All twelve pairs at once: a warped coordinate in which rib ``k`` is the line ``k``."""
     gap = patient.height / 10.2
     top = exam.apex - 0.35 * gap
-    rows = band(chest.y, top - 2, 99)
-    x, y = chest.x[rows], chest.y[rows]
+    rows, wall = band(chest.y, top - 2, 99), patient.half_width + abs(patient.curve) + 1.5
+    columns = band(chest.x[len(chest.x) // 2], -wall, wall)
+    x, y = chest.x[rows, columns], chest.y[rows]
     xi = np.minimum(np.abs(x) / (chest.width[rows] + np.float32(0.5)), 1)
     fall = round_top(xi * xi)
     side = np.where(x > 0, np.int8(13), np.int8(0))
@@ -53,7 +54,7 @@ def ribs(patient: Patient, exam: Exam, chest: Anatomy, rng: np.random.Generator)
     # toward the chest wall the ray runs along the rib
     total *= np.minimum(1 / (fall + np.float32(0.25)), np.float32(2.2)) * np.minimum((1 - xi) * 60, 1)
     out = np.zeros_like(chest.x)
-    out[rows] = total * np.float32(rng.uniform(1.6, 2.3))
+    out[rows, columns] = total * np.float32(rng.uniform(1.6, 2.3))
     return out
 
 

@@ -43,7 +43,7 @@ def _grow(rng: np.random.Generator, start: tuple[float, float], sign: int) -> np
 
 def _splat(segments: npt.NDArray[np.float64], cells: int, cell: float) -> Field:
     """Tubes as path length on a coarse grid: every tube spread over the cells that its points fall between."""
-    count = int(np.ceil(1.25 / (0.6 * cell)))
+    count = int(np.ceil(1.25 / cell))
     t = (np.arange(count) + 0.5) / count
     x, y = ((segments[:, axis, None] + segments[:, axis + 2, None] * t) / cell - 0.5 for axis in (0, 1))
     length = np.hypot(segments[:, 2], segments[:, 3]) / count
@@ -64,19 +64,18 @@ def vessels(exam: Exam, chest: Anatomy, rng: np.random.Generator) -> Field:
     pixel = exam.field / size
     segments = np.concatenate([_grow(rng, chest.hila[side], sign) for side, sign in SIDES.items()])
     segments[:, 0] += exam.field / 2 + exam.shift
-    tree = np.zeros_like(chest.x)
-    # each vessel on a grid about as coarse as it is wide, which gives it its width
-    finest = np.clip(np.floor(np.log2(segments[:, 4] / pixel)), 0, 2)
-    for level in range(3):
-        cells = max(size >> level, 1)
-        chosen = segments[finest == level]
-        if len(chosen):
-            tree += enlarge(_splat(chosen, cells, exam.field / cells), size)
-    half = chest.x[::2, ::2], chest.y[::2]
-    haze = np.zeros_like(half[0])
+    # each vessel on a grid about as coarse as it is wide, which gives it its width; the coarser grids hold half and a
+    # quarter of the pixels
+    level = np.clip(np.floor(np.log2(segments[:, 4] / pixel)), 0, 2)
+    x, y = chest.x[::2, ::2], chest.y[::2]
+    half, quarter = len(y), max(size // 4, 1)
+    wide = enlarge(_splat(segments[level == 2], quarter, exam.field / quarter), half)
+    wide = wide + _splat(segments[level == 1], half, exam.field / half)
+    haze = np.zeros_like(x)
     for x0, y0 in chest.hila.values():
-        haze += np.exp(-(((half[0] - x0) / 1.9) ** 2) - ((half[1] - y0) / 2.8) ** 2)
-    return np.float32(2.8) * tree + np.float32(1.6) * enlarge(haze, size)
+        haze += np.exp(-np.square((x - np.float32(x0)) / 1.9) - np.square((y - np.float32(y0)) / 2.8))
+    soft = enlarge(np.float32(2.8) * wide + np.float32(1.6) * haze, size)
+    return soft + np.float32(2.8) * _splat(segments[level == 0], size, pixel)
 
 
 def texture(size: int, rng: np.random.Generator) -> Field:

@@ -141,7 +141,7 @@ def test_boxes_are_tight_around_the_masks() -> None:
 def test_cardiothoracic_ratio_is_that_of_the_masks() -> None:
     for seed in range(6):
         for findings in ([], [Finding("cardiomegaly")]):
-            phantom = render(seed, findings, size=512)
+            phantom = render(seed, findings, size=224)
             heart = phantom.boxes["heart"][0]
             chest = phantom.boxes["left lung"][0][2] - phantom.boxes["right lung"][0][0]
             ratio = (heart[2] - heart[0]) / chest

@@ -34,10 +34,10 @@ def words_of(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[tuple[Phantom, Report]]:
-    """300 phantoms and their reports."""
+    """150 phantoms with two reports each."""
     rng = np.random.default_rng(7)
-    phantoms = [render_phantom(rng, 64) for _ in range(300)]
-    return [(phantom, write_report(phantom, rng)) for phantom in phantoms]
+    phantoms = [render_phantom(rng, 64) for _ in range(150)]
+    return [(phantom, write_report(phantom, rng)) for phantom in phantoms for _ in range(2)]
 
 
 def test_every_sentence_names_its_finding_and_no_other() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,8 @@ def test_dicom_is_a_radiograph_without_a_patient(dataset: Path) -> None:
         assert data.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
         assert (data.Modality, data.BitsAllocated, data.BitsStored) == ("DX", 16, 12)
         assert data.pixel_array.max() <= 4095
+        # the standard's -1: higher stored values mean fewer X-rays, as where bone is bright
+        assert data.PixelIntensityRelationshipSign == (-1 if data.PhotometricInterpretation == "MONOCHROME2" else 1)
         assert data.ViewPosition == item["view"] and data.PatientSex == item["sex"]
         assert data.PatientIdentityRemoved == "YES" and data.PatientID == item["patient"]
         assert data.StudyDate == "" and data.PatientBirthDate == ""
@@ -182,6 +185,12 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path, arguments: dict[str,
     with pytest.raises(ValueError, match=message):
         write_phantoms(tmp_path / "out", **{"count": 1, "seed": 0, "size": 64, **arguments})
     assert not (tmp_path / "out").exists()
+
+
+def test_writing_is_fast_enough_to_be_a_default(tmp_path: Path) -> None:
+    begin = time.process_time()
+    write_phantoms(tmp_path, count=5, seed=0)
+    assert time.process_time() - begin < 5  # many times what an idle core needs
 
 
 def test_module_runs_from_the_shell(tmp_path: Path) -> None:
