@@ -115,7 +115,7 @@ def render_phantom(
     masks: dict[str, Mask] = {f"{side} lung": mask for side, mask in chest.lungs.items()} | {"heart": chest.heart}
     boxes = {name: box_of(mask) for name, mask in masks.items()}
 
-    solid = np.ones((1, 1), np.float32)  # share of the lung that still holds air
+    aired = np.ones((1, 1), np.float32)  # share of the lung that still holds air
     tissue = np.ones((1, 1), np.float32)  # share of the lung tissue that is still there
     added = np.zeros((1, 1), np.float32)
     drawn: list[tuple[Finding, list[Box]]] = []
@@ -125,7 +125,7 @@ def render_phantom(
             change = Change(mask=chest.heart)
         else:
             change = _DRAW[finding.name](chest, finding, exam, streams[finding.name])
-        solid = solid if change.fill is None else solid * (1 - change.fill)
+        aired = aired if change.fill is None else aired * (1 - change.fill)
         tissue = tissue if change.empty is None else tissue * (1 - change.empty)
         added = added if change.added is None else added + change.added
         found = box_of(change.mask)
@@ -138,9 +138,9 @@ def render_phantom(
     bones = skeleton.ribs(patient, exam, chest, detail) + skeleton.spine(patient, exam, chest)
     bones += skeleton.clavicles(patient, exam, chest, detail) + skeleton.girdle(patient, exam, size, detail)
     length = chest.tissue + bones - skeleton.gas(patient, exam, chest, detail) + added
-    length -= chest.depth * (1 - LUNG_DENSITY * tissue) * solid
-    share = np.minimum(chest.depth * np.float32(1.6 / chest.full_depth), 1) * solid * tissue
-    length += vessels(exam, chest, detail) * share + texture(size, detail) * chest.depth * solid * tissue
+    length -= chest.depth * (1 - LUNG_DENSITY * tissue) * aired
+    share = np.minimum(chest.depth * np.float32(1.6 / chest.full_depth), 1) * aired * tissue
+    length += vessels(exam, chest, detail) * share + texture(size, detail) * chest.depth * aired * tissue
     image = finish(expose(np.maximum(length, 0), patient, exam, grain), exam)
     return Phantom(
         image=image.astype(np.float32),
