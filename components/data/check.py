@@ -17,20 +17,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from radbundles.components.data.check_rows import Row, read_rows
 from radbundles.components.data.datalist import read_document
 from radbundles.components.data.fault import Fault, shorten
 from radbundles.components.data.image_check import box_faults, image_faults
-from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines, parse_json
+from radbundles.components.data.lines import existing, hash64, is_jsonl
 from radbundles.components.data.schema import SPLITS, field_name, header_faults, item_faults
 
 Item = dict[str, Any]
-# Row number, split, item, faults found on the way to it.
-_Row = tuple[int, str | None, Any, list[Fault]]
 # Row number, faults, hash of the image file.
 _Checked = tuple[int, list[Fault], int | None]
 _CHUNK = 64
 _THREADS = 8
-_NOT_JSON = "Write one JSON object a line; a report's line breaks are \\n inside the text."
 
 
 @dataclass
@@ -145,9 +143,9 @@ class _Checker:
             yield Fault(None, None, None, "empty_datalist", "the datalist has no item", fix)
         yield from self._between_rows()
 
-    def _rows(self) -> Iterator[_Row]:
+    def _rows(self) -> Iterator[Row]:
         """Rows as (row, split, item, faults found so far), and the bookkeeping that goes by row."""
-        for row, split, item, faults in _read_rows(self.path, self.document):
+        for row, split, item, faults in read_rows(self.path, self.document):
             if split is not None:
                 self.report.sections[split] += 1
             if isinstance(item, dict):
@@ -158,7 +156,7 @@ class _Checker:
                     self.patient_splits.append(SPLITS.index(split))
             yield row, split, item, faults
 
-    def _check(self, entry: _Row) -> _Checked:
+    def _check(self, entry: Row) -> _Checked:
         """Faults of one row by itself, and a hash of its image file when contents are compared."""
         row, _, item, faults = entry
         if item is None:
@@ -213,7 +211,7 @@ class _Checker:
         first_id: dict[str, int] = {}
         first_split: dict[str, tuple[int, str]] = {}
         first_content: dict[int, int] = {}
-        for row, split, item, _ in _read_rows(self.path, self.document):
+        for row, split, item, _ in read_rows(self.path, self.document):
             if not isinstance(item, dict):
                 continue
             name = item.get("id") if isinstance(item.get("id"), str) else None
@@ -233,46 +231,7 @@ class _Checker:
                 yield Fault(row, name, "image", "duplicate_image", message, "Keep one of the two.")
 
 
-def _read_rows(path: Path, document: dict[str, Any] | None) -> Iterator[_Row]:
-    """Rows as (row, split, item, faults); the item is None when there is nothing to check, the split when unknown."""
-    if document is not None:
-        row = 0
-        for split in SPLITS:
-            for item in document.get(split, []):
-                row += 1
-                yield row, split, item, []
-        return
-    for row, _, raw in iter_lines(path):
-        if row == 1 and raw.strip() in (b"{", b"["):
-            message = "the file is one JSON document, not one object a line"
-            yield row, None, None, [Fault(None, None, None, "invalid_json", message, "Name it .json.")]
-            return
-        try:
-            item = parse_json(raw)
-        except ValueError as error:
-            message = f"the line is not JSON: {error}"
-            yield row, None, None, [Fault(row, None, None, "invalid_json", message, _NOT_JSON)]
-            continue
-        if not isinstance(item, dict):
-            yield row, None, item, []
-            continue
-        if "id" not in item and any(split in item for split in SPLITS):
-            message = "the line is a whole datalist with sections, not an item"
-            yield row, None, None, [Fault(row, None, None, "invalid_json", message, "Name the file .json.")]
-            continue
-        name = item["id"] if isinstance(item.get("id"), str) else None
-        split = item.pop("split", None)
-        faults = []
-        if split is None:
-            fix = f"Add it: one of {', '.join(SPLITS)}."
-            faults.append(Fault(row, name, "split", "missing_field", "is missing", fix))
-        elif split not in SPLITS:
-            message = f"{shorten(split)} is none of {', '.join(SPLITS)}"
-            faults.append(Fault(row, name, "split", "unknown_split", message, "Write one of them."))
-        yield row, split if split in SPLITS else None, item, faults
-
-
-def _ordered(function: Callable[[_Row], _Checked], rows: Iterable[_Row]) -> Iterator[_Checked]:
+def _ordered(function: Callable[[Row], _Checked], rows: Iterable[Row]) -> Iterator[_Checked]:
     """Map over rows in threads, in order, with a bounded number of them on the way."""
     rows = iter(rows)
     running: deque[Future[list[_Checked]]] = deque()

@@ -97,7 +97,8 @@ def _image_table(source: Path, suffix: str) -> Table:
         table = Table(source / "mimic-cxr-2.0.0-metadata.csv.gz")
     except FileNotFoundError:
         if suffix == ".jpg" or not _has_table(source / "cxr-record-list.csv.gz"):
-            raise
+            hint = "give the folder that holds it and files/ (the table is part of MIMIC-CXR-JPG)"
+            raise FileNotFoundError(f"{source} has no mimic-cxr-2.0.0-metadata.csv.gz; {hint}") from None
         table = Table(source / "cxr-record-list.csv.gz")
     table.require("dicom_id", "subject_id", "study_id")
     return table

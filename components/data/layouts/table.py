@@ -66,14 +66,14 @@ class Table:
             try:
                 header = text.readline()
             except UnicodeError:
-                raise self._wrong_encoding(1) from None
+                raise self._wrong_encoding() from None
             self._delimiter = max(_DELIMITERS, key=header.count)
             text.seek(0)
         return csv.reader(text, delimiter=self._delimiter)
 
-    def _wrong_encoding(self, row: int) -> ValueError:
+    def _wrong_encoding(self) -> ValueError:
         return ValueError(
-            f"{self.path} is not {self.encoding} text (near row {row}); name its encoding, "
+            f"{self.path} is not {self.encoding} text; name its encoding, "
             "for example --encoding cp1252 (Western Windows) or gb18030 (Chinese)"
         )
 
@@ -81,12 +81,15 @@ class Table:
         try:
             return next(reader)
         except UnicodeError:
-            raise self._wrong_encoding(row) from None
+            raise self._wrong_encoding() from None
         except csv.Error as error:
             raise ValueError(f"{self.path}, row {row}: {error}; is it a CSV file?") from None
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | Fault]]:
-        """Yield (row number, cells by column); the header is row 1, blank lines count and are left out."""
+        """Yield (row number, cells by column).
+
+        The header is row 1. A cell with line breaks makes no further rows; blank rows count and are left out.
+        """
         width = len(self.columns)
         with self._open_text() as text:
             reader = self._reader(text)
@@ -107,7 +110,7 @@ class Table:
                             row,
                             "wrong_value",
                             f"the row has {len(cells)} cells, the header {width}",
-                            "Put cells that hold the delimiter or a line break into double quotes.",
+                            "Put cells with the delimiter or a line break into double quotes, and close every double quote.",
                         ),
                     )
                     continue
@@ -123,11 +126,13 @@ class Table:
 
 def find_table(path: Path) -> Path:
     """The table, or its gzip twin (``.csv`` for ``.csv.gz`` and the other way round)."""
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder; name the table in it")
     twin = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
     for candidate in (path, twin):
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f"{path} is a folder, not a table" if path.is_dir() else f"{path} does not exist")
+    raise FileNotFoundError(f"{path} does not exist")
 
 
 def layout_fault(

@@ -148,7 +148,7 @@ def check(
         items = ", ".join(f"{count} {split}" for split, count in report.sections.items()) or "none"
         typer.echo(f"{path}: items: {items}.")
         counts = ", ".join(f"{count} {code}" for code, count in report.faults.most_common())
-        typer.echo(f"{total} faults: {counts}." if total else "No faults.")
+        typer.echo(f"{total} fault{'s' if total > 1 else ''}: {counts}." if total else "No faults.")
     if total:
         raise typer.Exit(1)
 

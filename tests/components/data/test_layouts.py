@@ -109,7 +109,7 @@ def test_mimic_cxr_without_tables_reads_the_record_list_and_reports_elsewhere(tm
     items, _ = read("mimic-cxr", tmp_path / "a", reports=tmp_path / "b")
     assert items["aa"]["report"]["comparison"] == "None."
     assert "split" not in items["aa"] and "labels" not in items["aa"]
-    with pytest.raises(FileNotFoundError, match="metadata.csv.gz does not exist"):
+    with pytest.raises(FileNotFoundError, match="has no mimic-cxr-2.0.0-metadata.csv.gz"):
         read("mimic-cxr-jpg", tmp_path / "a")
 
 
