@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from radbundles.transforms import ComposeReportd, compose_report
@@ -33,7 +35,7 @@ def test_empty_and_missing_sections_are_passed_over() -> None:
 
 
 def test_dictionary_twin_keeps_the_item_and_adds_text() -> None:
-    item = {"id": "a", "report": REPORT}
+    item: dict[Any, Any] = {"id": "a", "report": REPORT}
     assert ComposeReportd()(item) == {**item, "text": compose_report(REPORT)}
     assert "text" not in item
 

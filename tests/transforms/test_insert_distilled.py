@@ -17,6 +17,12 @@ REPORT = "A 3.5 cm mass is seen. Lungs are clear."
 DISTILLED = "There is a mass."
 
 
+def seeded(seed: int, **arguments: Any) -> InsertDistilledd:
+    transform = InsertDistilledd(**arguments)
+    transform.set_random_state(seed)
+    return transform
+
+
 def results(report: str, draws: int = 200, **arguments: Any) -> set[str]:
     state = np.random.RandomState(0)
     return {insert_distilled(report, DISTILLED, state, **arguments) for _ in range(draws)}
@@ -74,8 +80,8 @@ def test_official_rule_draws_once_for_whether_and_once_for_where() -> None:
 
 @pytest.mark.parametrize("mode", ["paper", "official"])
 def test_text_goes_in_with_the_stated_probability(mode: str) -> None:
-    transform = InsertDistilledd(mode=mode).set_random_state(0)
-    item = {"text": REPORT, "distilled": DISTILLED}
+    transform = seeded(0, mode=mode)
+    item: dict[Any, Any] = {"text": REPORT, "distilled": DISTILLED}
     share = np.mean([DISTILLED in transform(item)["text"] for _ in range(4000)])
     assert share == pytest.approx(0.8, abs=0.02)
 
@@ -83,7 +89,7 @@ def test_text_goes_in_with_the_stated_probability(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["paper", "official"])
 @pytest.mark.parametrize("nothing", [None, float("nan"), "", " "])
 def test_nothing_distilled_leaves_the_words_as_they_are(mode: str, nothing: object) -> None:
-    transform = InsertDistilledd(mode=mode, prob=1.0).set_random_state(0)
+    transform = seeded(0, mode=mode, prob=1.0)
     texts = {transform({"text": "One. Two.", "distilled": nothing})["text"] for _ in range(20)}
     assert {text.replace(" ", "").replace("..", ".") for text in texts} == {"One.Two."}
 
@@ -94,10 +100,9 @@ def test_missing_stops_are_added_around_the_sentences() -> None:
 
 @pytest.mark.parametrize("mode", ["paper", "official"])
 def test_same_state_gives_the_same_text(mode: str) -> None:
-    item = {"text": REPORT, "distilled": DISTILLED}
-    transform = InsertDistilledd(mode=mode)
-    first, again, other = ([transform.set_random_state(seed)(item)["text"] for seed in seeds]
-                           for seeds in ([*range(20)], [*range(20)], [*range(20, 40)]))  # fmt: skip
+    item: dict[Any, Any] = {"text": REPORT, "distilled": DISTILLED}
+    ranges = (range(20), range(20), range(20, 40))
+    first, again, other = ([seeded(seed, mode=mode)(item)["text"] for seed in seeds] for seeds in ranges)
     assert first == again != other
 
 

@@ -26,7 +26,9 @@ def sample_of(tokenizer_file: Path) -> Callable[..., Sample]:
 
     def sample(text: str, *, max_length: int = 256, seed: int = 0, **arguments: Any) -> Sample:
         ids = TokenizeReport(tokenizer_file=tokenizer_file, max_length=max_length)(text)
-        return MaskReport(tokenizer_file=tokenizer_file, **arguments).set_random_state(seed)(ids)
+        transform = MaskReport(tokenizer_file=tokenizer_file, **arguments)
+        transform.set_random_state(seed)
+        return transform(ids)
 
     return sample
 
@@ -196,7 +198,10 @@ def test_edges_of_a_report(sample_of: Any, mode: str, text: str) -> None:
 
 @pytest.mark.parametrize("mode", ["paper", "official"])
 def test_same_state_gives_the_same_mask(tokenizer_file: Path, mode: str) -> None:
-    item = {"labels": TokenizeReport(tokenizer_file=tokenizer_file)("small pleural effusion seen. " * 9), "id": "a"}
+    item: dict[Any, Any] = {
+        "labels": TokenizeReport(tokenizer_file=tokenizer_file)("small pleural effusion seen. " * 9),
+        "id": "a",
+    }
     transform = MaskReportd(tokenizer_file=tokenizer_file, mode=mode)
     first = transform.set_random_state(1)(item)
     second = transform(item)

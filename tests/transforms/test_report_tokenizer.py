@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from radbundles.transforms import (
 from radbundles.transforms.tokenize_report import _Chunks
 
 
-def decode(tokenizer: Tokenizer, ids: torch.Tensor) -> list[str]:
+def decode(tokenizer: Tokenizer, ids: torch.Tensor) -> list[str | None]:
     return [tokenizer.id_to_token(number) for number in ids.tolist()]
 
 
@@ -70,7 +71,7 @@ def test_transform_travels_to_worker_processes(tokenizer_file: Path) -> None:
 
 
 def test_dictionary_twin_adds_labels(tokenizer_file: Path) -> None:
-    item = {"text": "no effusion."}
+    item: dict[Any, Any] = {"text": "no effusion."}
     sample = TokenizeReportd(tokenizer_file=tokenizer_file, max_length=8)(item)
     assert torch.equal(sample["labels"], TokenizeReport(tokenizer_file=tokenizer_file, max_length=8)("no effusion."))
     assert item == {"text": "no effusion."}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from radbundles.components.benchmarks.text_path import main, measure, read_repor
 from radbundles.components.data.tokenizer_training import train_tokenizer
 
 STAGES = ["compose", "insert", "tokenize", "mask", "collate", "whole"]
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"uid": "a", "findings": "Lungs are clear.", "impression": None},
     {"uid": "b", "findings": None, "impression": " "},
     {"uid": "c", "findings": "Small effusion.", "impression": "Effusion."},
