@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
@@ -64,7 +66,8 @@ def test_paper_recipe_has_the_paper_sizes(bundle: Path) -> None:
 
 def test_metadata_is_valid(bundle: Path, repository: Path) -> None:
     schema = repository / "components" / "hub" / "metadata.schema.json"
-    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(schema))
+    meta = str(bundle / "configs" / "metadata.json")
+    verify_metadata(meta_file=meta, filepath=str(schema), hash_val=hashlib.md5(schema.read_bytes()).hexdigest())
 
 
 def test_changelog_knows_the_version(bundle: Path) -> None:
@@ -150,16 +153,23 @@ def test_inference_writes_heat_maps_and_features(
     made = workflow(
         bundle,
         "inference",
+        "tiny",
         kind="inference",
         weights=str(tmp_path / "model.pt"),
         output_dir=str(tmp_path / "maps"),
-        dataset_dir=str(prepared),
+        dataset_dir=str(prepared / "images"),
+        tokenizer=str(prepared / "tokenizer.json"),
         num_workers=0,
         **sizes,
     )
     assert made.check_properties() == []
     made.run()
-    assert list((tmp_path / "maps").iterdir())
+    files = list((tmp_path / "maps").glob("*.npz"))
+    assert len(files) == len(list((prepared / "images").iterdir()))
+    with np.load(files[0]) as content:
+        assert content["features"].shape == (16,)
+        assert content["attention"].shape == (44, 4, 4) and len(content["entities"]) == 44
+        np.testing.assert_allclose(content["attention"].sum((1, 2)), 1, rtol=1e-5)
 
 
 def test_inference_network_fits_its_metadata(bundle: Path, prepared: Path, small: Settings) -> None:
