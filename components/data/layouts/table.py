@@ -55,7 +55,7 @@ class Table:
             raise ValueError(f"{self.path}: the columns {sorted(repeated)} are there more than once; rename them")
 
     def _open_bytes(self) -> io.BufferedIOBase:
-        return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")  # type: ignore[return-value]
+        return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")
 
     def _open_text(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self._open_bytes(), encoding=self.encoding, newline="")  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ class Table:
                             row,
                             "wrong_value",
                             f"the row has {len(cells)} cells, the header {width}",
-                            "Put cells with the delimiter or a line break into double quotes, and close every double quote.",
+                            "Put cells with the delimiter or a line break into double quotes, and close every quote.",
                         ),
                     )
                     continue

@@ -57,7 +57,7 @@ NAME = TEXT.filter(lambda text: text.strip() and "\0" not in text)
         ),
         min_size=1,
         max_size=5,
-        unique_by=lambda row: row[1]["id"],
+        unique_by=lambda row: str(row[1]["id"]),
     ),
     suffix=st.sampled_from([".json", ".jsonl"]),
 )

@@ -274,7 +274,7 @@ def test_csv_export(tmp_path: Path) -> None:
         (b"a,b\n1,2\n", {"mapping": {"image": "c"}}, "no column 'c'; it has a, b"),
         (b"a,b\n1,2\n", {"mapping": {"picture": "a"}}, "names the field 'picture'; fields are id, image"),
         (b"a,b\n1,2\n", {"mapping": {"image": "a"}, "labels": ["edema"]}, "no column 'edema'"),
-        (b"image\n\xe4.png\n", {}, "not utf-8 text .* --encoding cp1252"),
+        (b"image\n\xe4.png\n", {}, "not utf-8 text; .* --encoding cp1252"),
         (b"image\na.png\n", {"encoding": "klingon"}, "encoding 'klingon' is unknown"),
     ],
 )
