@@ -71,7 +71,7 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = SelfAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = MLP(dim, int(dim * mlp_ratio))
+        self.mlp = MLP(dim, round(dim * mlp_ratio))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map tokens [B, N, dim] to the same shape."""

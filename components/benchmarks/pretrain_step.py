@@ -130,7 +130,7 @@ def measure(
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return float(loss)  # waits for the device
+        return loss.item()  # waits for the device
 
     batches = list(islice(texts, warm_up + steps + 1))
     if not batches:
@@ -164,7 +164,7 @@ def measure(
         "processor_seconds_per_step": round(statistics.median(processor), 4),
         "images_per_second": round(batch_size / seconds, 3),
         "tokens_per_report": round(statistics.mean(lengths), 1),
-        "gflop_per_step": round(gflop, 1),
+        "gflop_per_step": round(gflop, 3),
         "matmul_gflop_per_second": round(rate, 1),
         "share_of_matmul_rate": round(gflop / seconds / rate, 3),
         "peak_gib": round(peak_gib(device), 2),

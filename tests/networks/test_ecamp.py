@@ -171,6 +171,18 @@ def test_bfloat16_autocast_stays_near_float32(network: ECAMP, inputs: Inputs) ->
         torch.testing.assert_close(mixed[key].float(), full[key], atol=0.1, rtol=0.1)
 
 
+@pytest.mark.parametrize("somewhere", [False, True])
+def test_network_compiles_into_one_graph(network: ECAMP, inputs: Inputs, somewhere: bool) -> None:
+    if somewhere:
+        inputs["positions"] = inputs["attention_mask"].bool()
+    torch.compiler.reset()
+    # The number of positions is only known from their values.
+    with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
+        compiled = torch.compile(network, backend="eager", fullgraph=True)(**inputs)
+    expected = network(**inputs)
+    assert all(torch.equal(compiled[key], expected[key]) for key in expected)
+
+
 def test_new_weights_follow_the_official_initializer() -> None:
     torch.manual_seed(0)
     network = ECAMP(image_size=64, depth=1, decoder_depth=1, text_layers=1, vocab_size=6000)

@@ -36,3 +36,9 @@ def test_block_is_blind_to_the_order_of_tokens() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="10 is not a multiple of the number of heads 4"):
         TransformerBlock(10, 4)
+
+
+def test_hidden_width_survives_being_written_as_a_ratio() -> None:
+    with torch.device("meta"):
+        widths = [TransformerBlock(56, 2, mlp_ratio=hidden / 56).mlp.fc1.out_features for hidden in range(50, 150)]
+    assert widths == list(range(50, 150))
