@@ -38,7 +38,7 @@ class Resume:
         every: iterations between checkpoints within an epoch; 0 for none. A multiple of the trainer's
             ``accumulation_steps``, since gradients in the making are not saved.
         keep: newest checkpoints that stay on disk; at least 1.
-        enabled: False starts anew and leaves older checkpoints to be replaced as training goes on.
+        enabled: False starts anew and removes the checkpoints of an earlier run.
 
     Raises:
         ValueError: if ``every`` or ``keep`` is out of range, or, at the start, ``every`` fits no accumulation.
@@ -107,8 +107,11 @@ class Resume:
         if self.every % steps:
             raise ValueError(f"every={self.every} must be a multiple of the trainer's accumulation_steps={steps}")
         self.sampler.start(0, 0)
-        found = self.checkpoints() if self.enabled else []
-        if not found:
+        found = self.checkpoints()
+        if not self.enabled and engine.state.rank == 0:
+            for path in found:
+                path.unlink(missing_ok=True)
+        if not self.enabled or not found:
             return
         state = torch.load(found[-1], map_location="cpu", weights_only=True)
         trainer = state["trainer"]

@@ -53,7 +53,14 @@ class Objective(nn.Module):
 
 
 def build(
-    folder: Path, *, items: int = 22, every: int = 0, accumulation: int = 1, stop_at: int | None = None, epochs: int = 4
+    folder: Path,
+    *,
+    items: int = 22,
+    every: int = 0,
+    accumulation: int = 1,
+    stop_at: int | None = None,
+    epochs: int = 4,
+    enabled: bool = True,
 ) -> SupervisedTrainer:
     torch.manual_seed(0)
     objective = Objective()
@@ -77,6 +84,7 @@ def build(
         sampler=sampler,
         evaluator=evaluator,
         every=every,
+        enabled=enabled,
     )
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
@@ -153,6 +161,17 @@ def test_half_written_checkpoint_is_never_seen(tmp_path: Path) -> None:
 def test_only_the_newest_checkpoints_stay(tmp_path: Path) -> None:
     build(tmp_path).run()
     assert len(list(tmp_path.glob("checkpoint_*.pt"))) == 2
+
+
+def test_starting_anew_forgets_the_checkpoints_of_the_earlier_run(tmp_path: Path) -> None:
+    build(tmp_path).run()
+    anew = build(tmp_path, epochs=2, enabled=False)
+    anew.run()
+    assert anew.state.iteration == 10
+    assert [p.name for p in sorted(tmp_path.glob("checkpoint_*"))] == [
+        "checkpoint_000000005.pt",
+        "checkpoint_000000010.pt",
+    ]
 
 
 def test_other_data_is_refused_with_the_mend(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a demonstration, each the same as a command that a user can type."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from radbundles.components.data import CheckReport, ReportCorpus, check_datalist, train_tokenizer
+from radbundles.components.distillation import RuleDistiller, distill_datalist
+from radbundles.components.hub.bundles import find_bundle
+from radbundles.components.phantom import write_phantoms
+from radbundles.components.reports import Phases, run_manifest, write_manifest, write_page
+from radbundles.demo.examples import make_examples
+from radbundles.demo.history import read_history
+from radbundles.demo.page import KEY_FIGURES, make_page
+from radbundles.demo.workflow import build_workflow
+
+BUNDLE = "ecamp_pretrain"
+CONFIGS = ("train", "tiny")
+VOCABULARY = 2000
+SHOWN_FAULTS = 5
+
+
+class DataError(ValueError):
+    """The user's datalist cannot be trained on as it is."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demonstration left behind.
+
+    Attributes:
+        page: the HTML page.
+        trained: metrics of the trained model.
+        untrained: metrics of the same model before training.
+        seconds: wall time of all steps.
+    """
+
+    page: Path
+    trained: dict[str, float]
+    untrained: dict[str, float]
+    seconds: float
+
+
+def run_demo(
+    *,
+    out: Path,
+    datalist: Path | None = None,
+    count: int = 240,
+    seed: int = 42,
+    epochs: int | None = None,
+    show_text: bool = True,
+    say: Callable[[str], object] = print,
+) -> DemoResult:
+    """Distill reports, pre-train a small ECAMP on them and their images, and write a page that shows what it learned.
+
+    Args:
+        out: folder for everything that is made; training in it starts anew.
+        datalist: the user's own; None makes phantoms.
+        count: number of phantoms.
+        seed: of everything random.
+        epochs: training epochs; None takes those of ``tiny.json``.
+        show_text: whether the page shows words of reports.
+        say: receives one line at the start of each step.
+
+    Raises:
+        DataError: if the datalist has faults, or lacks a section.
+    """
+    phases = Phases()
+    out.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def step(name: str, text: str) -> Iterator[None]:
+        say(text)
+        with phases(name):
+            yield
+
+    own = datalist is not None
+    if datalist is None:
+        with step("data", f"Making {count} procedural radiographs with reports"):
+            datalist = write_phantoms(out / "phantoms", count=count, seed=seed, size=256, workers=2)
+    with step("check", f"$ radbundles data check {datalist}"):
+        section = _check(datalist)
+    distilled, tokenizer, training = out / "distilled.jsonl", out / "tokenizer.json", out / "training"
+    with step("distill", f"$ radbundles distill {datalist} --out {distilled}"):
+        summary = distill_datalist(datalist, distilled, RuleDistiller("chest"))
+        if summary["failures"]:
+            raise DataError(f"{summary['failures']} reports could not be distilled: see {summary['failures_out']}")
+    with step("tokenizer", f"$ radbundles tokenizer train {datalist} --distilled {distilled} --out {tokenizer}"):
+        train_tokenizer(ReportCorpus(datalist, distilled=distilled), vocab_size=VOCABULARY, out=tokenizer)
+
+    bundle = find_bundle(BUNDLE).folder
+    settings: dict[str, Any] = {
+        "dataset_dir": str(datalist.parent),
+        "datalist": str(datalist),
+        "distilled": str(distilled),
+        "tokenizer": str(tokenizer),
+        "output_dir": str(training),
+        "seed": seed,
+    }
+    if epochs is not None:
+        settings |= {"epochs": epochs, "schedule_epochs": epochs}
+
+    def evaluate(weights: Path | None) -> tuple[Any, dict[str, float]]:
+        results = training / ("untrained.json" if weights is None else "evaluation.json")
+        workflow = build_workflow(
+            bundle,
+            *CONFIGS,
+            "evaluate",
+            **settings,
+            section=section,
+            weights=str(weights) if weights else None,
+            results=str(results),
+        )
+        workflow.run()
+        metrics = json.loads(results.read_text(encoding="utf-8"))
+        return workflow, {name: float("nan") if value is None else value for name, value in metrics.items()}
+
+    shutil.rmtree(training, ignore_errors=True)
+    with step("untrained", f"Judging the untrained model on the {section} section"):
+        _, untrained = evaluate(None)
+    files = ",".join(f"'{bundle / 'configs' / name}.json'" for name in CONFIGS)
+    shown = " ".join(f"--{name} {value}" for name, value in settings.items())
+    with step("training", f'$ python -m monai.bundle run --config_file "[{files}]" --bundle_root {bundle} {shown}'):
+        workflow = build_workflow(bundle, *CONFIGS, **settings)
+        config = workflow.parser.get()
+        workflow.run()
+        per_epoch = workflow.parser.get_parsed_content("train#trainer").state.epoch_length
+        items = len(workflow.parser.get_parsed_content("train#items"))
+    with step("evaluation", f"Judging the trained model on the {section} section"):
+        workflow, trained = evaluate(training / "model.pt")
+    with step("page", "Writing the page"):
+        examples = make_examples(workflow, distilled, seed=seed)
+        manifest = run_manifest(
+            f"{BUNDLE} demonstration",
+            config=config,
+            seeds={"run": seed},
+            files={"datalist": datalist, "distilled": distilled, "tokenizer": tokenizer},
+            phases=phases,
+            metrics={**{f"untrained {k}": v for k, v in untrained.items()}, **trained},
+            device=str(workflow.parser.get_parsed_content("device")),
+        )
+        write_manifest(out / "run.json", manifest)
+        kind = "radiographs" if own else "procedural radiographs"
+        page = make_page(
+            lead=f"A small ECAMP was pre-trained for {phases.seconds['training']:.0f} s on {items} {kind} and their "
+            f"reports, on {manifest['machine']['threads']} CPU threads."
+            if manifest["machine"]["device"] == "cpu"
+            else f"A small ECAMP was pre-trained on {items} {kind} and their reports.",
+            trained=trained,
+            untrained=untrained,
+            training=read_history(training / "tensorboard" / "train", per_epoch=per_epoch),
+            validation=read_history(training / "tensorboard" / "validation"),
+            examples=examples,
+            summary=summary,
+            manifest=manifest,
+            section=section,
+            show_text=show_text,
+        )
+        write_page(out / "index.html", page)
+    missing = [name for name in KEY_FIGURES if name not in trained]
+    if missing:
+        raise RuntimeError(f"the evaluation gave no {', '.join(missing)}")
+    return DemoResult(out / "index.html", trained, untrained, sum(phases.seconds.values()))
+
+
+def _check(datalist: Path) -> str:
+    """Return the section to judge on, or say what is wrong with the datalist."""
+    report = CheckReport()
+    faults = check_datalist(datalist, report=report)
+    first = list(islice(faults, SHOWN_FAULTS))
+    if first:
+        shown = "\n".join(f"  {fault}" for fault in first)
+        raise DataError(f"{datalist} has faults, the first of them:\n{shown}\nSee all: radbundles data check {datalist}")
+    for needed in ("training", "validation"):
+        if not report.sections[needed]:
+            raise DataError(f"{datalist} has no items in {needed!r}: make it with `radbundles data build --fractions`")
+    return "test" if report.sections["test"] else "validation"
