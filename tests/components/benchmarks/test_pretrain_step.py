@@ -58,13 +58,14 @@ def test_profile_is_added_when_asked_for() -> None:
     assert "aten::addmm" in run("mended", profile=True)["profile"]
 
 
-def test_flops_are_counted() -> None:
-    wide = {**SIZES, "dim": 256, "decoder_dim": 256}
-    texts = made_up_texts(mode="mended", batch_size=2, vocab_size=64)
-    figures = measure(texts, batch_size=2, steps=1, warm_up=0, sizes=wide)
-    # One block of width d costs 2 * 12 d^2 a token forward and twice that backward: 2 samples of 2 and 5 tokens.
-    block = 3 * 2 * 12 * 256**2 * 2 / 1e9
-    assert figures["gflop_per_step"] == pytest.approx(block * (2 + 5), rel=0.2)
+def test_a_block_adds_its_flops() -> None:
+    def gflop(depth: int) -> float:
+        texts = made_up_texts(mode="mended", batch_size=2, vocab_size=64)
+        sizes = {**SIZES, "dim": 256, "depth": depth}
+        return measure(texts, batch_size=2, steps=1, warm_up=0, sizes=sizes)["gflop_per_step"]
+
+    # A block of width d has 12 d^2 weights; each costs 2 a token forward and 4 backward. 2 samples of 1 + 1 tokens.
+    assert gflop(5) - gflop(1) == pytest.approx(4 * 6 * 12 * 256**2 * 4 / 1e9, rel=0.05)
 
 
 def test_real_reports_are_masked_and_trimmed(tmp_path: Path) -> None:
