@@ -32,5 +32,7 @@ class SuperResolutionHead(nn.Module):
         """Double an image [B, C, H, W] to [B, C, 2 H, 2 W]."""
         height, width = image.shape[-2:]
         coarse = F.interpolate(image, size=(2 * height, 2 * width), mode="bilinear", align_corners=False)
+        # With three channels the convolutions run several times faster on CPUs when channels lie together.
+        coarse = coarse.contiguous(memory_format=torch.channels_last)
         fine = self.conv2(F.relu(self.conv1(coarse))) + coarse
         return F.relu(fine) if self.final_relu else fine
