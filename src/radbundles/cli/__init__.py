@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 # In the order of `radbundles --help`. Each module adds its command to the application when it is imported, and imports
 # torch and MONAI inside the command alone, so that the help appears at once.
@@ -17,6 +16,5 @@ def main() -> None:
     from radbundles.cli.app import app
 
     for name in COMMANDS:
-        if importlib.util.find_spec(f"radbundles.cli.{name}_command"):
-            importlib.import_module(f"radbundles.cli.{name}_command")
+        importlib.import_module(f"radbundles.cli.{name}_command")
     app()
