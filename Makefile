@@ -1,5 +1,5 @@
 # Everything runs in .venv, which these targets make; a bare machine needs Python 3.10 or later and make.
-#   make demo DATA=folder                your own radiographs instead of made ones
+#   make demo DATA=data/datalist.json    your own radiographs instead of made ones
 #   make test PYTHON=python3.13          another interpreter (after `make clean`)
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed ## run the demonstration; DATA=folder for your own radiographs
+demo: $(VENV)/.installed ## run the demonstration; DATA=datalist.json for your own radiographs
 	$(BIN)/radbundles demo $(if $(DATA),--data "$(DATA)")
 
 test: $(VENV)/.installed-dev ## run the tests

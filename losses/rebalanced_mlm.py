@@ -22,16 +22,19 @@ class RebalancedMLMLoss(nn.Module):
 
     Args:
         positions: "masked", or "all" for the official loss.
+        rebalance: False gives every token the weight 1, to see what the factor does, or where there is little text and
+            time: the weights take most of the early signal from the frequent, easy words.
 
     Raises:
         ValueError: if positions is neither.
     """
 
-    def __init__(self, positions: Literal["masked", "all"] = "masked") -> None:
+    def __init__(self, positions: Literal["masked", "all"] = "masked", *, rebalance: bool = True) -> None:
         super().__init__()
         if positions not in ("masked", "all"):
             raise ValueError(f'positions must be "masked" or "all", got {positions!r}')
         self.positions = positions
+        self.rebalance = rebalance
 
     def forward(
         self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, masked: torch.Tensor
@@ -62,4 +65,6 @@ class RebalancedMLMLoss(nn.Module):
         if logits.shape[:-1] != labels.shape:
             raise ValueError(f"logits {tuple(logits.shape)} do not fit the {tuple(labels.shape)} labels to predict")
         error = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
-        return (weights.flatten() * error).sum() / max(labels.numel(), 1)
+        if self.rebalance:
+            error = weights.flatten() * error
+        return error.sum() / max(labels.numel(), 1)

@@ -28,7 +28,7 @@ _PRIVATE = frozenset({"patient", "study", "report", "phrases", "metadata"})
 
 @cache
 def datalist_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a datalist, with the items under ````."""
+    """The JSON Schema (2020-12) of a datalist, with the items under ``$defs``."""
     text = resources.files(__package__).joinpath("datalist.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

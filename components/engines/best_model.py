@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from torch import nn
 
 
@@ -39,13 +40,13 @@ class BestModel:
         self.network = network
         self.path = Path(path)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to an evaluator, which must have a key metric."""
         if getattr(engine.state, "key_metric_name", None) is None:
             raise ValueError("BestModel needs an evaluator with a key metric: set key_val_metric")
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Write the weights if the evaluation that just ended is the best so far."""
         if engine.state.rank == 0 and engine.state.best_metric_epoch == engine.state.epoch:
             save_atomically(self.network.state_dict(), self.path)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ignite.engine import Engine
 from ignite.handlers import ProgressBar
+from monai.engines.workflow import Workflow
 
 from radbundles.components.engines.batch import losses_of
 
@@ -22,7 +22,7 @@ class Progress:
         self.description = description
         self.every = every
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to a trainer or an evaluator; only the first process shows the bar."""
         if engine.state.rank != 0:
             return

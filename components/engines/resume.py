@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 
 from radbundles.components.data.seeded import EpochSampler
 from radbundles.components.engines.best_model import save_atomically
@@ -51,7 +52,7 @@ class Resume:
         directory: str | Path,
         objects: dict[str, Any],
         sampler: EpochSampler,
-        evaluator: Engine | None = None,
+        evaluator: Workflow | None = None,
         every: int = 0,
         keep: int = 2,
         enabled: bool = True,
@@ -66,7 +67,7 @@ class Resume:
         self.keep = keep
         self.enabled = enabled
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to a MONAI trainer."""
         engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
@@ -80,12 +81,12 @@ class Resume:
         ]
         return [path for _, path in sorted(found)]
 
-    def _save_within_epoch(self, engine: Engine) -> None:
+    def _save_within_epoch(self, engine: Workflow) -> None:
         within = engine.state.iteration % engine.state.epoch_length
         if within and within % self.every == 0:
             self.save(engine)
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: Workflow) -> None:
         """Write a checkpoint of the trainer's present iteration."""
         if engine.state.rank != 0:
             return
@@ -101,7 +102,7 @@ class Resume:
         for path in self.checkpoints()[: -self.keep]:
             path.unlink(missing_ok=True)
 
-    def restore(self, engine: Engine) -> None:
+    def restore(self, engine: Workflow) -> None:
         """Load the newest checkpoint, if there is one, into all objects, the trainer and the evaluator."""
         steps = getattr(engine, "accumulation_steps", 1)
         if self.every % steps:

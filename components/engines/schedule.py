@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from torch.optim import Optimizer
 
 
@@ -40,11 +41,11 @@ class WarmupCosine:
         progress = min(1.0, (epochs - self.warmup_epochs) / (self.total_epochs - self.warmup_epochs))
         return self.min_lr + (peak - self.min_lr) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to a trainer."""
         engine.add_event_handler(Events.ITERATION_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Set the rates for the iteration that starts."""
         epochs = (engine.state.iteration - 1) / engine.state.epoch_length
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 
 from radbundles.components.data.seeded import derive_seed
 
@@ -25,10 +26,10 @@ class SeedIterations:
         self.seed = seed
         self.stream = stream
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to a trainer or an evaluator."""
         engine.add_event_handler(Events.ITERATION_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Seed for the iteration that starts."""
         torch.manual_seed(derive_seed(self.seed, self.stream, engine.state.rank, engine.state.iteration))

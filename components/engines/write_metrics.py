@@ -8,7 +8,8 @@ import json
 import math
 from pathlib import Path
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 
 
 class WriteMetrics:
@@ -21,11 +22,11 @@ class WriteMetrics:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to an evaluator."""
         engine.add_event_handler(Events.COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Write the file from the first process."""
         if engine.state.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,9 @@ def list_images(folder: str | Path) -> list[dict[str, str]]:
     paths = sorted(
         path
         for path in root.rglob("*")
-        if path.is_file() and (path.name.lower().endswith(SUFFIXES) or not path.suffix) and not path.name.startswith(".")
+        if path.is_file()
+        and (path.name.lower().endswith(SUFFIXES) or not path.suffix)
+        and not path.name.startswith(".")
     )
     if not paths:
         raise FileNotFoundError(f"no image in {root}: looked for {', '.join(SUFFIXES)} and files without a suffix")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
 from monai.inferers import Inferer
 
 
@@ -45,11 +46,11 @@ class WriteEntityMaps:
         self.folder = Path(folder)
         self.entities = np.array(list(entities))
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to an evaluator whose batch has ``id`` and whose prediction comes from :class:`DescribeInferer`."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Write the files of a batch."""
         self.folder.mkdir(parents=True, exist_ok=True)
         described = {name: value.float().cpu().numpy() for name, value in engine.state.output["pred"].items()}

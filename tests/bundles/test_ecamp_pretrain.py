@@ -36,7 +36,9 @@ def workflow(bundle: Path, *configs: str, kind: str = "train", **overrides: Any)
     return made
 
 
-@pytest.mark.parametrize("configs", [("train",), ("train", "tiny"), ("train", "official"), ("train", "tiny", "official")])
+@pytest.mark.parametrize(
+    "configs", [("train",), ("train", "tiny"), ("train", "official"), ("train", "tiny", "official")]
+)
 def test_dry_run_trains_two_steps_and_saves(
     bundle: Path, prepared: Path, tmp_path: Path, small: Settings, configs: tuple[str, ...]
 ) -> None:
@@ -144,9 +146,7 @@ def test_two_processes_train_on_gloo(
     assert (tmp_path / "model.pt").is_file()
 
 
-def test_inference_writes_heat_maps_and_features(
-    bundle: Path, prepared: Path, tmp_path: Path, small: Settings
-) -> None:
+def test_inference_writes_heat_maps_and_features(bundle: Path, prepared: Path, tmp_path: Path, small: Settings) -> None:
     settings = {**small, "dataset_dir": str(prepared), "output_dir": str(tmp_path)}
     workflow(bundle, "train", "tiny", **settings).run()
     sizes = {k: v for k, v in settings.items() if k.startswith("network_def") or k in ("image_size", "batch_size")}

@@ -22,6 +22,11 @@ def test_masked_positions_are_averaged_with_their_weights() -> None:
     assert loss.item() == pytest.approx((0.05 * ERRORS[1] + 2 * ERRORS[2]) / 2)
 
 
+def test_without_the_factor_every_token_counts_alike() -> None:
+    loss = RebalancedMLMLoss(rebalance=False)(LOGITS, LABELS, WEIGHTS, MASKED)
+    assert loss.item() == pytest.approx((ERRORS[1] + ERRORS[2]) / 2)
+
+
 def test_official_loss_averages_over_all_positions() -> None:
     loss = RebalancedMLMLoss("all")(LOGITS, LABELS, WEIGHTS, MASKED)
     assert loss.item() == pytest.approx((ERRORS[0] + 0.05 * ERRORS[1] + 2 * ERRORS[2]) / 3)

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from radbundles.networks import ECAMP, ECAMPEntityMaps
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "image_size": 64,
     "patch_size": 8,
     "dim": 16,
@@ -50,7 +52,6 @@ def test_features_are_the_mean_of_the_patches() -> None:
 
 def test_exports_with_a_dynamic_batch() -> None:
     maps = ECAMPEntityMaps(prompts=PROMPTS, **SIZES).eval()
-    image = torch.randn(2, 3, 64, 64)
     exported = torch.export.export(maps, (torch.randn(3, 3, 64, 64),), dynamic_shapes=({0: torch.export.Dim("batch")},))
     other = torch.randn(5, 3, 64, 64)
     torch.testing.assert_close(exported.module()(other), maps(other))

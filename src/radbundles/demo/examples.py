@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
+from PIL import Image
 from torch import Tensor
 
 from radbundles.components.engines import move_batch
@@ -100,6 +102,17 @@ def make_examples(workflow: ConfigWorkflow, distilled: Path, *, count: int = 4, 
     return made
 
 
+def write_preview(path: Path, examples: Examples, *, rows: int = 2, side: int = 256) -> None:
+    """Write the panels of the first samples side by side as one PNG, the picture of the README."""
+
+    def square(image: Any) -> Any:
+        pixels = (np.asarray(image) * 255).round().astype(np.uint8)
+        return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+
+    strips = [np.hstack([square(picture.image) for picture in panels.values()]) for panels in examples.panels[:rows]]
+    Image.fromarray(np.vstack(strips)).convert("L").save(path, optimize=True)
+
+
 def word_maps(pieces: list[str], entity: list[bool], attention: Tensor, limit: int = 4) -> dict[str, Any]:
     """Return attention [rows, columns] for each of the first entities of a report, averaged over its pieces."""
     spans: dict[str, list[int]] = {}
@@ -113,4 +126,3 @@ def word_maps(pieces: list[str], entity: list[bool], attention: Tensor, limit: i
             spans.setdefault(word, []).extend(range(start, stop))
         start = max(stop, start + 1)
     return {word: attention[places].mean(0).float().cpu().numpy() for word, places in list(spans.items())[:limit]}
-

@@ -87,8 +87,8 @@ def make_page(
         blocks=[
             ImageGrid(
                 title="What the image part paints",
-                text=f"Samples of the {section} section, which the model was not trained on. It sees the quarter of the "
-                "patches that is left in the first column.",
+                text=f"Samples of the {section} section, which the model was not trained on. It sees the quarter "
+                "of the patches that is left in the first column.",
                 columns=list(examples.panels[0]),
                 rows=[list(panels.values()) for panels in examples.panels],
             ),

@@ -13,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from radbundles.components.data import CheckReport, ReportCorpus, check_datalist, train_tokenizer
 from radbundles.components.distillation import RuleDistiller, distill_datalist
 from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.phantom import write_phantoms
 from radbundles.components.reports import Phases, run_manifest, write_manifest, write_page
-from radbundles.demo.examples import make_examples
+from radbundles.demo.examples import make_examples, write_preview
 from radbundles.demo.history import read_history
 from radbundles.demo.page import KEY_FIGURES, make_page
 from radbundles.demo.workflow import build_workflow
@@ -75,6 +77,8 @@ def run_demo(
         DataError: if the datalist has faults, or lacks a section.
     """
     phases = Phases()
+    # Small matrices gain nothing from a second thread, and the data loader wants a core.
+    torch.set_num_threads(max(1, min(torch.get_num_threads() - 1, 4)))
     out.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -166,6 +170,7 @@ def run_demo(
             show_text=show_text,
         )
         write_page(out / "index.html", page)
+        write_preview(out / "preview.png", examples)
     missing = [name for name in KEY_FIGURES if name not in trained]
     if missing:
         raise RuntimeError(f"the evaluation gave no {', '.join(missing)}")
@@ -179,7 +184,9 @@ def _check(datalist: Path) -> str:
     first = list(islice(faults, SHOWN_FAULTS))
     if first:
         shown = "\n".join(f"  {fault}" for fault in first)
-        raise DataError(f"{datalist} has faults, the first of them:\n{shown}\nSee all: radbundles data check {datalist}")
+        raise DataError(
+            f"{datalist} has faults, the first of them:\n{shown}\nSee all: radbundles data check {datalist}"
+        )
     for needed in ("training", "validation"):
         if not report.sections[needed]:
             raise DataError(f"{datalist} has no items in {needed!r}: make it with `radbundles data build --fractions`")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ def build_workflow(bundle: Path, *configs: str, **overrides: Any) -> ConfigWorkf
         *configs: names of files in ``configs``, without suffix.
         **overrides: values by config id, as on the command line.
     """
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it reports that logging is left alone
     with warnings.catch_warnings():
         # MONAI warns at each run that configs hold code; this one is our own.
         warnings.filterwarnings("ignore", message="parsing config_file")

@@ -101,12 +101,14 @@ def test_masks_are_one_bit_and_fit_their_boxes(dataset: Path) -> None:
 
 
 def test_patients_stay_in_one_split_and_some_return(dataset: Path) -> None:
-    splits, studies, sexes = defaultdict(set), defaultdict(list), defaultdict(set)
+    splits: dict[str, set[str]] = defaultdict(set)
+    studies: dict[str, list[str]] = defaultdict(list)
+    sexes: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for split, item in items_of(dataset).values():
         splits[item["patient"]].add(split)
         studies[item["patient"]].append(item["study"])
         sexes[item["patient"]].add((item["sex"], item["age"]))
-    assert all(len(found) == 1 for found in (*splits.values(), *sexes.values()))
+    assert all(len(found) == 1 for found in [*splits.values()] + [*sexes.values()])
     assert sorted(map(len, studies.values())) == [1] * 24 + [2] * 8
     assert all(len(set(found)) == len(found) for found in studies.values())
 

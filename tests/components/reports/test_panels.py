@@ -12,7 +12,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 from monai.handlers import TensorBoardImageHandler
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from radbundles.components.reports import PanelStrip, image_panels, no_images
 
