@@ -40,8 +40,8 @@ NIH_FINDINGS = (
     "Pneumothorax",
 )
 _NO_FINDING = "No Finding"
-# A radiologist's reading is the report in one piece; other kinds of text keep their name.
-_SECTIONS = {"radiologist_reading": "text"}
+# A radiologist's reading, or what a case report says of a film, is the report in one piece; other kinds keep their name.
+_SECTIONS = {"radiologist_reading": "text", "clinical_notes": "text"}
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
 # A name such as dr_grade_0_4 states the range of a grade, so its 0 and 1 are not absent and present.
 _GRADE = re.compile(r"_\d+_\d+$")
@@ -80,7 +80,10 @@ def _item(entry: dict[str, Any]) -> dict[str, Any]:
     item: dict[str, Any] = {"id": entry["id"]}
     item |= {key: entry[key] for key in _COPIED if entry.get(key) not in (None, "", {})}
     sex, age = parse_sex(str(entry.get("sex") or "")), parse_age(str(entry.get("age") or ""))
-    report = {_SECTIONS.get(part["kind"], part["kind"]): part["text"] for part in entry.get("text") or []}
+    report: dict[str, str] = {}
+    for part in entry.get("text") or []:
+        section = _SECTIONS.get(part["kind"], part["kind"])
+        report[section] = f"{report[section]}\n{part['text']}" if section in report else part["text"]
     labels, metadata = _labels(entry.get("labels") or {})
     boxes: dict[str, list[list[float]]] = {}
     for box in entry.get("boxes") or []:

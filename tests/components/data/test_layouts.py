@@ -214,7 +214,7 @@ def test_open_collection(tmp_path: Path) -> None:
     items, faults = read("open-collection", tmp_path)
     nih = items["n1"]
     assert nih["boxes"] == {"Infiltration": [[1, 2, 11, 22]]}
-    assert nih["report"] == {"text": "Clear.", "clinical_notes": "Cough."}
+    assert nih["report"] == {"text": "Clear.\nCough."}
     assert len(nih["labels"]) == 14 and {k for k, v in nih["labels"].items() if v} == {"Mass", "Nodule"}
     assert (nih["sex"], nih["age"], nih["license"]) == ("M", 77, "CC BY 4.0")
     assert nih["metadata"]["tier"] == "open" and nih["metadata"]["rotated_ccw_90"] is True
