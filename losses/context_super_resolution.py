@@ -11,7 +11,7 @@ from torch import nn
 class ContextSuperResolutionLoss(nn.Module):
     """Squared error of a super-resolved image inside one rectangle per sample.
 
-    Source: ECAMP, "context-guided super-resolution" (spec 4.1). As in the official code the mean runs over all
+    Source: ECAMP, "context-guided super-resolution". As in the official code the mean runs over all
     pixels, those outside the window counted as zero: a full 12 x 12 window of 14 x 14 cells gives 144 / 196 of the
     mean inside it.
 

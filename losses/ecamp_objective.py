@@ -17,7 +17,7 @@ from radbundles.losses.rebalanced_mlm import RebalancedMLMLoss
 class ECAMPObjective(nn.Module):
     """Weighted sum of masked image modeling, context-guided super-resolution and re-balanced report modeling.
 
-    Source: ECAMP (spec 0, 3.3, 4.1); the official weights are all 1. Of the report only the positions that the
+    Source: ECAMP; the official weights are all 1. Of the report only the positions that the
     report loss reads are run through the vocabulary head.
 
     Args:

@@ -11,7 +11,7 @@ from torch import nn
 class MaskedImageLoss(nn.Module):
     """Squared error of a reconstructed image on its hidden patches.
 
-    Source: ECAMP (spec 4.1), after MAE (He et al., CVPR 2022). As in the official code the mean runs over all
+    Source: ECAMP, after MAE (He et al., CVPR 2022). As in the official code the mean runs over all
     pixels, visible ones counted as zero: with three quarters hidden it is 0.75 times the mean over hidden pixels.
     That balance with the other two losses is part of the published recipe.
 

@@ -14,7 +14,7 @@ from torch import nn
 class RebalancedMLMLoss(nn.Module):
     """Cross-entropy of the predicted words, weighted token by token.
 
-    Source: ECAMP, "entity-aware re-balanced factor" (spec 3.3); the weights are made by the text transforms.
+    Source: ECAMP, "entity-aware re-balanced factor"; the weights are made by the text transforms.
 
     Deviation: the official code averages over every position, padding and visible words included (quirk Q10), so
     that short reports are dominated by trivially easy terms. Here the mean of weight times cross-entropy runs over the

@@ -55,7 +55,7 @@ class CrossAttention(nn.Module):
 class ContextFusionLayer(nn.Module):
     """Text self-attention, then patches (fine scale) and their mean (coarse scale) are added, then an MLP.
 
-    Source: ECAMP, "multi-scale context fusion" (spec 4.2). Post-norm like BERT, whose parts it is built of.
+    Source: ECAMP, "multi-scale context fusion". Post-norm like BERT, whose parts it is built of.
 
     Args:
         config: sizes of the text part; its attention must be "sdpa".

@@ -24,7 +24,7 @@ _BERT = "bert_encoder.model.bert."
 _HEAD = "bert_encoder.model.cls.predictions."
 _FUSION = _BERT + "context_fusion_layer."
 
-# Name before the training code was published; the released weights carry it (spec 4.4).
+# Name before the training code was published; the released weights carry it.
 _ALIAS = (_BERT + "cross_attn_layer.", _FUSION)
 
 # Official prefix -> ours; the first that fits counts.

@@ -17,7 +17,7 @@ from radbundles.networks.position_table import PositionFormula, resize_position_
 class ECAMPFeatures(nn.Module):
     """Image in, one tensor out: the patch features of a pre-trained ECAMP encoder as a map.
 
-    The part of ECAMP that downstream tasks use (spec 0), with the signature that MONAI's bundle tools and
+    The part of ECAMP that downstream tasks use, with the signature that MONAI's bundle tools and
     ``torch.export`` want. Its state dict is that of :class:`ECAMP` under the prefix ``encoder.``, unchanged;
     :meth:`subset` takes it out and fits the position table to another image size.
 

@@ -16,7 +16,7 @@ class MAEDecoder(nn.Module):
     """Transformer that fills in the hidden patches and draws the image.
 
     Source: He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022; ECAMP uses 4 blocks in place
-    of 8 (spec 4.1).
+    of 8.
 
     Args:
         grid: rows and columns of patches.

@@ -16,7 +16,7 @@ from radbundles.networks.weight_init import init_transformer_weights
 class ReportEncoder(nn.Module):
     """BERT whose embeddings pass through one context fusion layer before its own layers.
 
-    Source: ECAMP (spec 4.2). Built of the BERT modules of transformers, so that ``embeddings`` and ``encoder`` have
+    Source: ECAMP. Built of the BERT modules of transformers, so that ``embeddings`` and ``encoder`` have
     the keys of a Hugging Face BERT. There is no pooler: nothing reads it (quirk Q20).
 
     Args:

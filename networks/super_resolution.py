@@ -12,7 +12,7 @@ from torch import nn
 class SuperResolutionHead(nn.Module):
     """Bilinear doubling followed by a residual block of two 3x3 convolutions.
 
-    Source: ECAMP, "context-guided super-resolution" (spec 4.1); 168 parameters for 3 channels.
+    Source: ECAMP, "context-guided super-resolution"; 168 parameters for 3 channels.
 
     Deviation: the official block ends in a ReLU, so that it cannot draw anything darker than the mean of normalized
     images (quirk Q13). Here it is off unless asked for; converted official weights need it on.

@@ -40,7 +40,7 @@ class ReportMask(NamedTuple):
 class EntityMasking:
     """Hide words of a report: descriptors always, entities with 0.75, the other words with 0.70 (0.75 if no entity).
 
-    Source: ECAMP, entity-aware masking and re-balanced factor; specification, sections 3.1 and 3.2. A descriptor is
+    Source: ECAMP, entity-aware masking and re-balanced factor. A descriptor is
     one of the two words left of an entity in the same sentence. [CLS] and padding are never hidden; a word is hidden
     whole or not at all.
 

@@ -52,7 +52,7 @@ def insert_distilled(text: str, distilled: str, random_state: np.random.RandomSt
 
 
 def insert_distilled_official(text: str, distilled: str, generator: random.Random, prob: float = INSERT_PROB) -> str:
-    """Put ``distilled`` into ``text`` as the official dataset class does (section 1.2 of the specification).
+    """Put ``distilled`` into ``text`` as the official dataset class does.
 
     The report is cut at every ".", so that a decimal may be torn apart; each piece gets its "." back, and ".." is
     replaced by "." once, whether or not anything was put in.
@@ -75,7 +75,7 @@ class InsertDistilledd(Randomizable, MapTransform):
     """Put an item's distilled sentences into its text, as ECAMP does in four of five samples.
 
     Source: ECAMP, entity-centered context distillation; official pre-training dataset class. The default keeps whole
-    sentences and decimals together (the note of section 1.2 of the specification); ``mode="official"`` cuts at every
+    sentences and decimals together; ``mode="official"`` cuts at every
     full stop, see :func:`insert_distilled_official`. A missing cell crashed the official code (section 1.1): ``None``
     and NaN count as "nothing to add" here.
 

@@ -24,7 +24,7 @@ from radbundles.transforms.report_tokenizer import CLS, MASK, PAD, load_report_t
 class MaskReport(Randomizable, Transform):
     """Hide words of a report behind [MASK] and weigh its tokens, as ECAMP's pre-training does.
 
-    Source: ECAMP, entity-aware masking and re-balanced factor; specification, section 3. The rules are
+    Source: ECAMP, entity-aware masking and re-balanced factor. The rules are
     :class:`EntityMasking` (``mode="paper"``) and :class:`OfficialMasking` (``mode="official"``), where the deviations
     stand by quirk number.
 

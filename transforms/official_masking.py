@@ -28,7 +28,7 @@ TEMPLATE_MARGIN = 4
 class OfficialMasking:
     """The masking rule of the official dataset class with its quirks, equal to it draw for draw.
 
-    Source: official code, specification sections 3.1 and 3.2. Kept quirks:
+    Source: official dataset class. Kept quirks:
 
     - Q5: an entity is one whole piece, spelled exactly as in the list: "COPD", "aerate" and "hyperinflate" of the
       official list, plurals and phrases are never found;

@@ -14,7 +14,7 @@ TEMPLATE_WEIGHT = 0.05
 def rebalanced_weights(descriptors: np.ndarray, templates: np.ndarray) -> np.ndarray:
     """Return weights that take 95 % of the mass off the template tokens and give it to the descriptors.
 
-    Source: ECAMP, entity-aware re-balanced factor (specification, section 3.2). Template tokens begin with 0.05, all
+    Source: ECAMP, entity-aware re-balanced factor. Template tokens begin with 0.05, all
     others with 1; then the descriptors are multiplied by the one factor that makes the weights sum to their number
     again. A descriptor may be a template token too ("no" in "there is no effusion"). Without a descriptor every token
     takes its share; without a template all weights are 1, whatever the descriptors.

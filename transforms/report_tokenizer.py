@@ -22,7 +22,7 @@ MAX_LENGTH = 256
 
 
 def build_report_tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
-    """Return a tokenizer of section 1.3 of the ECAMP specification with the given vocabulary.
+    """Return a tokenizer of the kind ECAMP uses with the given vocabulary.
 
     Lower case, NFKD, accents stripped; words, runs of punctuation and whole numbers apart; WordPiece inside a word.
 

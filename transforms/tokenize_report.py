@@ -37,7 +37,7 @@ class _Chunks(dict[str, list[int]]):
 class TokenizeReport(Transform):
     """Turn a text into ids: [CLS], the text's pieces, [PAD] up to ``max_length``; what is longer is cut off.
 
-    Source: ECAMP official dataset class (specification, sections 1.2 and 1.3): there is no end token.
+    Source: ECAMP official dataset class: there is no end token.
     ``components.data.collate_reports`` trims the padding of a batch.
 
     Args:

@@ -67,7 +67,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 30000, out: str |
     give the same file: the library numbers the pieces inside of words by the order of a hash table, so they are given
     to it beforehand.
 
-    Source: ECAMP's released tokenizer (specification, section 1.3); how it was trained is not known.
+    Source: ECAMP's released tokenizer; how it was trained is not known.
 
     Args:
         texts: reports; read twice and never held in memory, so pass a list or a :class:`ReportCorpus`, no generator.

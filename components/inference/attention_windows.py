@@ -50,7 +50,7 @@ def context_windows(attention: torch.Tensor, entity: torch.Tensor, *, cells: int
     """Place the context window of each image where the entities of its report get most attention.
 
     Source: the ECAMP code reads the windows from a file whose maker is not published; this is the recipe that fits it
-    (spec 2.3): of the places of a square window on the patch grid (3 x 3 for 12 of 14 cells) the one with the largest
+    : of the places of a square window on the patch grid (3 x 3 for 12 of 14 cells) the one with the largest
     sum of :func:`entity_attention`, the middle one where a report has no entity.
 
     Args:

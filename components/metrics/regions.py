@@ -11,7 +11,7 @@ from monai.utils import convert_to_tensor
 
 __all__ = ["MEAN", "STD", "to_display", "under_mask", "under_window"]
 
-# Mean and standard deviation of the pre-training images (spec 1.2), one value for all channels.
+# Mean and standard deviation of the pre-training images, one value for all channels.
 MEAN, STD = 0.4721, 0.3037
 
 

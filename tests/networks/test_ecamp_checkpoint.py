@@ -21,7 +21,7 @@ BERT = "bert_encoder.model.bert."
 HEAD = "bert_encoder.model.cls.predictions."
 HEADS = {"heads": 3, "decoder_heads": 2, "text_heads": 5}
 
-# Names of spec 4.3, spelled out here on their own: {ours: official}.
+# Names of the official checkpoint, spelled out here on their own: {ours: official}.
 OFFICIAL = {
     "encoder.": "",
     "decoder.mask_token": "mask_token",
@@ -94,7 +94,7 @@ def test_report_has_one_entry_per_key_with_what_became_of_it(official: State) ->
 
 
 def test_training_file_with_namespace_prefixes_and_old_names_is_read(official: State, tmp_path: Path) -> None:
-    """The layout of the released file: spec 4.4."""
+    """The layout of the released file."""
     old = {key.replace("context_fusion_layer", "cross_attn_layer"): tensor for key, tensor in official.items()}
     old[BERT + "embeddings.position_ids"] = torch.arange(24)[None]
     content = {

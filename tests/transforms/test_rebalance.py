@@ -17,7 +17,7 @@ def flags(length: int, *places: int) -> np.ndarray:
 
 
 def test_worked_example() -> None:
-    # Section 3.2 of the specification: |D| = 11 and |M| = 12, of which 5 are template words.
+    # |D| = 11 and |M| = 12, of which 5 are template words.
     templates = flags(256, 0, 1, 2, 4, 5, 6, 10, 11, 12, 13, 14)
     descriptors = flags(256, 1, 2, 5, 6, 14, 40, 41, 42, 43, 44, 45, 46)
     weights = rebalanced_weights(descriptors, templates)

@@ -40,7 +40,7 @@ NIH_FINDINGS = (
     "Pneumothorax",
 )
 _NO_FINDING = "No Finding"
-# A radiologist's reading, or what a case report says of a film, is the report in one piece; other kinds keep their name.
+# A reading, or what a case report says of a film, is the report in one piece; other kinds of text keep their name.
 _SECTIONS = {"radiologist_reading": "text", "clinical_notes": "text"}
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
 # A name such as dr_grade_0_4 states the range of a grade, so its 0 and 1 are not absent and present.
