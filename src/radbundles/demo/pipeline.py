@@ -111,7 +111,8 @@ def run_demo(
         "seed": seed,
     }
     if epochs is not None:
-        settings |= {"epochs": epochs, "schedule_epochs": epochs}
+        settings |= {"epochs": epochs, "schedule_epochs": epochs, "warmup_epochs": epochs / 25}
+        settings["val_interval"] = max(1, epochs // 5)
 
     def evaluate(weights: Path | None) -> tuple[Any, dict[str, float]]:
         results = training / ("untrained.json" if weights is None else "evaluation.json")
