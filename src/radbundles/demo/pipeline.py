@@ -157,9 +157,7 @@ def run_demo(
         kind = "radiographs" if own else "procedural radiographs"
         page = make_page(
             lead=f"A small ECAMP was pre-trained for {phases.seconds['training']:.0f} s on {items} {kind} and their "
-            f"reports, on {manifest['machine']['threads']} CPU threads."
-            if manifest["machine"]["device"] == "cpu"
-            else f"A small ECAMP was pre-trained on {items} {kind} and their reports.",
+            "reports.",
             trained=trained,
             untrained=untrained,
             training=read_history(training / "tensorboard" / "train", per_epoch=per_epoch),
