@@ -12,7 +12,7 @@ from radbundles.components.data.seeded import derive_seed
 
 
 class SeedIterations:
-    """Seed torch before every iteration from (seed, rank, iteration).
+    """Seed torch before every iteration from (seed, stream, rank, iteration).
 
     Masking noise and dropout then depend on where the training is, not on how it got there: a run that was killed
     and resumed draws what the undisturbed run drew, and every validation sees the same masks.
