@@ -8,12 +8,15 @@ if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
 
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
+from radbundles.networks.dcxfm import DCXFM as DCXFM
+from radbundles.networks.dino_head import DINOHead as DINOHead
 from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint
 from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
 from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
 from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntityMaps
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
+from radbundles.networks.image_tower import ImageTower as ImageTower
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
 from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
 from radbundles.networks.masked_vit import MaskedViTEncoder as MaskedViTEncoder
@@ -21,6 +24,11 @@ from radbundles.networks.masked_vit import random_patch_mask as random_patch_mas
 from radbundles.networks.position_table import resize_position_table as resize_position_table
 from radbundles.networks.position_table import sincos_position_table as sincos_position_table
 from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
+from radbundles.networks.resnet_encoder import ResNetEncoder as ResNetEncoder
+from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_torchvision_resnet
 from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
+from radbundles.networks.text_encoder import build_bert as build_bert
+from radbundles.networks.text_encoder import load_text_encoder as load_text_encoder
+from radbundles.networks.text_tower import TextTower as TextTower
 from radbundles.networks.token_head import TokenHead as TokenHead
 from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock

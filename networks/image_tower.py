@@ -1,0 +1,48 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Image half of a model that compares images and texts cell by cell."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ImageTower(nn.Module):
+    """An encoder of dense features and one linear layer into the space shared with texts.
+
+    Source: DCXFM, student image encoder and projection. The embedding of a whole image is the mean of its cells.
+
+    Args:
+        encoder: any module that maps [B, C, H, W] to [B, channels, h, w].
+        dim: width of the shared space.
+        channels: channels of the encoder's features; by default its attribute ``out_channels``.
+
+    Raises:
+        ValueError: if the number of channels is neither given nor told by the encoder.
+    """
+
+    def __init__(self, encoder: nn.Module, *, dim: int = 128, channels: int | None = None) -> None:
+        super().__init__()
+        width = getattr(encoder, "out_channels", None) if channels is None else channels
+        if not isinstance(width, int) or width < 1:
+            raise ValueError(f"{type(encoder).__name__} has no attribute out_channels: give channels, got {channels}")
+        self.encoder = encoder
+        self.projection = nn.Linear(width, dim)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Embed the cells of an image.
+
+        Args:
+            image: [B, C, H, W].
+
+        Returns:
+            Cells [B, dim, h, w] in float32, not normalized.
+        """
+        features = self.encoder(image)
+        if features.ndim != 4 or features.shape[1] != self.projection.in_features:
+            raise ValueError(
+                f"{type(self.encoder).__name__} gave features of the shape {tuple(features.shape)}, "
+                f"[B, {self.projection.in_features}, h, w] is needed"
+            )
+        return self.projection(features.movedim(1, -1)).movedim(-1, 1).float()

@@ -1,0 +1,147 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet as an encoder of dense features, with the parameter names that published weights have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from monai.networks.nets.resnet import ResNet
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from radbundles.networks.checkpoint_file import read_checkpoint
+
+_BLOCKS: dict[int, tuple[str, tuple[int, ...]]] = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+
+
+class ResNetEncoder(ResNet):
+    """MONAI's ResNet up to its last stage: an image becomes a grid of features, 32 times smaller.
+
+    Source: DCXFM encodes images with an ImageNet ResNet-50 without its classifier. Strides are those of the ImageNet
+    networks (MONAI's stem has stride 1 by default), the state dict has the names of torchvision (``conv1``,
+    ``layer1.0.downsample.0``, ...), so that :func:`load_torchvision_resnet` reads published weights. 512 x 512 pixels
+    give 16 x 16 cells, 224 x 224 give 7 x 7; other sizes are rounded up.
+
+    Weights and features lie with channels last, which is faster on CPUs and on tensor cores; the values are the same.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152; settles the kind of block and how many there are.
+        in_channels: channels of the image.
+        widths: inner channels of the four stages; smaller ones for small machines.
+        blocks: blocks of the four stages, where they should differ from those of ``depth``.
+        recompute_stages: how many of the first stages (the stem counts with the first) keep no activations for the
+            backward pass but compute them again. The stem and stage 1 hold almost half of all activations of a
+            ResNet-50 and a fifth of its arithmetic.
+
+    Raises:
+        ValueError: for an unknown depth, or sizes that are not four positive numbers.
+    """
+
+    out_channels: int
+    """Channels of the features: 2048 for the ResNet-50."""
+
+    def __init__(
+        self,
+        depth: int = 50,
+        *,
+        in_channels: int = 3,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        blocks: Sequence[int] | None = None,
+        recompute_stages: int = 0,
+    ) -> None:
+        if depth not in _BLOCKS:
+            raise ValueError(f"depth must be one of {sorted(_BLOCKS)}, got {depth}")
+        kind, usual = _BLOCKS[depth]
+        numbers = list(usual if blocks is None else blocks)
+        for name, sizes in (("widths", widths), ("blocks", numbers)):
+            if len(sizes) != 4 or min(sizes) < 1:
+                raise ValueError(f"{name} must be four positive numbers, got {list(sizes)}")
+        if not 0 <= recompute_stages <= 4:
+            raise ValueError(f"recompute_stages must be from 0 to 4, got {recompute_stages}")
+        super().__init__(
+            block=kind,
+            layers=numbers,
+            block_inplanes=list(widths),
+            spatial_dims=2,
+            n_input_channels=in_channels,
+            conv1_t_stride=2,
+            bias_downsample=False,
+            feed_forward=False,
+        )
+        self.out_channels = self.in_planes
+        self.recompute_stages = recompute_stages
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's stub
+
+    def _stem_and_stage_1(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layer1(self.maxpool(self.act(self.bn1(self.conv1(image)))))
+
+    def _contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), _statistics_kept(self)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Encode an image [B, in_channels, H, W] into features [B, out_channels, H / 32, W / 32]."""
+        x = image.contiguous(memory_format=torch.channels_last)
+        stages: tuple[Callable[[torch.Tensor], torch.Tensor], ...]
+        stages = (self._stem_and_stage_1, self.layer2, self.layer3, self.layer4)
+        for number, stage in enumerate(stages):
+            if number < self.recompute_stages and torch.is_grad_enabled():
+                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
+            else:
+                x = stage(x)
+        return x
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch normalization see a batch a second time without counting it twice."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    tracked = [norm.track_running_stats for norm in norms]
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm, value in zip(norms, tracked, strict=True):
+            norm.track_running_stats = value
+
+
+def load_torchvision_resnet(encoder: nn.Module, path: str | Path) -> list[str]:
+    """Load the weights of a ResNet with torchvision's names, for example its ImageNet files, into an encoder.
+
+    Args:
+        encoder: a :class:`ResNetEncoder`; changed in place, and only if all fits.
+        path: a .safetensors file or a .pth file of tensors.
+
+    Returns:
+        Keys of the file that were left out: those of the classifier ``fc``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a tensor is missing, unknown or of another shape.
+    """
+    source = read_checkpoint(path)
+    left_out = sorted(key for key in source if key.startswith("fc."))
+    own = encoder.state_dict()
+    # Files from before PyTorch 0.4.1 do not count batches.
+    counters = {key: value for key, value in own.items() if key.endswith(".num_batches_tracked")}
+    given = counters | {key: value for key, value in source.items() if key not in left_out}
+    faults = {
+        "missing": sorted(own.keys() - given.keys()),
+        "unknown": sorted(given.keys() - own.keys()),
+        "of another shape": sorted(key for key in own.keys() & given.keys() if own[key].shape != given[key].shape),
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{len(keys)} {name}: {', '.join(keys)}" for name, keys in faults.items() if keys)
+        raise ValueError(f"{Path(path).name} does not fit the encoder: {told}")
+    encoder.load_state_dict(given)
+    return left_out
