@@ -10,11 +10,25 @@ if __name__ == "transforms":
 from radbundles.transforms.compose_report import REPORT_SECTIONS, ComposeReportd, compose_report
 from radbundles.transforms.entity_masking import EntityMasking, ReportMask
 from radbundles.transforms.entity_words import ECAMP_ENTITIES, entity_forms
+from radbundles.transforms.fit_radiograph import (
+    FitRadiograph,
+    FitRadiographD,
+    FitRadiographd,
+    FitRadiographDict,
+)
+from radbundles.transforms.fitted_frame import FittedFrame
 from radbundles.transforms.insert_distilled import InsertDistilledd, insert_distilled, insert_distilled_official
 from radbundles.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from radbundles.transforms.load_radiograph import LoadRadiograph, LoadRadiographD, LoadRadiographd, LoadRadiographDict
 from radbundles.transforms.mask_report import MaskReport, MaskReportd
+from radbundles.transforms.multi_crop_radiograph import (
+    MultiCropRadiographD,
+    MultiCropRadiographd,
+    MultiCropRadiographDict,
+    crops_to_original,
+)
 from radbundles.transforms.official_masking import OfficialMasking
+from radbundles.transforms.radiograph_jitter import RandRadiographNoise, RandRadiographTone
 from radbundles.transforms.rand_radiograph_crop import (
     RandRadiographCrop,
     RandRadiographCropD,

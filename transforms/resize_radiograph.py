@@ -16,19 +16,33 @@ from monai.utils import TraceKeys
 
 from radbundles.transforms.context_window import window_fractions
 
-__all__ = ["ResizeRadiograph", "ResizeRadiographD", "ResizeRadiographDict", "ResizeRadiographd", "resample"]
+__all__ = [
+    "ResizeRadiograph",
+    "ResizeRadiographD",
+    "ResizeRadiographDict",
+    "ResizeRadiographd",
+    "index_matrix",
+    "placed",
+    "resample",
+]
 
 
 def resample(
-    image: torch.Tensor, box: tuple[int, int, int, int], size: tuple[int, int], *, flipped: bool = False
+    image: torch.Tensor,
+    box: tuple[int, int, int, int],
+    size: tuple[int, int],
+    *,
+    flipped: bool = False,
+    mode: str = "bicubic",
 ) -> torch.Tensor:
-    """Cut a box out of an image and resize it, bicubic with antialiasing as Pillow does, clamped to [0, 1].
+    """Cut a box out of an image and resize it with antialiasing as Pillow does, clamped to [0, 1].
 
     Args:
         image: [C, H, W] in [0, 1]; of a MetaTensor the affine follows, and meta gains ``crop`` and ``flipped``.
         box: (top, left, height, width) in pixels.
         size: (height, width) of the result.
         flipped: flip the result left to right.
+        mode: ``"bicubic"`` or ``"bilinear"``.
 
     Returns:
         [C, height, width], of the type of ``image``.
@@ -36,18 +50,18 @@ def resample(
     top, left, height, width = box
     pixels = image.as_tensor() if isinstance(image, MetaTensor) else image
     crop = pixels[None, :, top : top + height, left : left + width]
-    resized = F.interpolate(crop, size, mode="bicubic", antialias=True, align_corners=False)[0].clamp_(0.0, 1.0)
+    resized = F.interpolate(crop, size, mode=mode, antialias=True, align_corners=False)[0].clamp_(0.0, 1.0)
     if flipped:
         resized = resized.flip(-1)
     if not isinstance(image, MetaTensor):
         return resized
     rows, columns = height / size[0], width / size[1]
     start = left + width - 0.5 * columns if flipped else left + 0.5 * columns
-    step = _step(rows, top + 0.5 * rows, -columns if flipped else columns, start)
-    return _placed(resized, image, step, crop=(top, left, height, width), flipped=flipped)
+    step = index_matrix(rows, top + 0.5 * rows, -columns if flipped else columns, start)
+    return placed(resized, image, step, crop=(top, left, height, width), flipped=flipped)
 
 
-def _step(rows: float, top: float, columns: float, left: float) -> torch.Tensor:
+def index_matrix(rows: float, top: float, columns: float, left: float) -> torch.Tensor:
     """Matrix from pixel indices of a result to those of its source: pixel sizes, and where the first pixel lies.
 
     ``top`` and ``left`` are measured from the outer edge of the source; its first pixel's center is at 0.5.
@@ -57,7 +71,8 @@ def _step(rows: float, top: float, columns: float, left: float) -> torch.Tensor:
     )
 
 
-def _placed(pixels: torch.Tensor, source: MetaTensor, step: torch.Tensor, **meta: Any) -> MetaTensor:
+def placed(pixels: torch.Tensor, source: MetaTensor, step: torch.Tensor, **meta: Any) -> MetaTensor:
+    """Give pixels the meta of their source, with the affine that follows ``step`` of :func:`index_matrix`."""
     meta = {**source.meta, "affine": source.affine.to(step) @ step, **meta}
     return MetaTensor(pixels, meta=meta, applied_operations=source.applied_operations)
 
@@ -97,7 +112,7 @@ class ResizeRadiograph(InvertibleTransform):
         if not isinstance(image, MetaTensor):
             return restored
         rows, columns = pixels.shape[-2] / size[0], pixels.shape[-1] / size[1]
-        return _placed(restored, image, _step(rows, 0.5 * rows, columns, 0.5 * columns))
+        return placed(restored, image, index_matrix(rows, 0.5 * rows, columns, 0.5 * columns))
 
 
 class ResizeRadiographd(MapTransform, InvertibleTransform):

@@ -13,7 +13,13 @@ from monai.data import MetaTensor
 
 IMAGE_KEYS = ("image", "window")
 REPORT_KEYS = ("labels", "input_ids", "attention_mask", "token_weights", "masked", "entity")
-DTYPES = {"image": torch.float32, "window": torch.float32}
+DTYPES = {
+    "image": torch.float32,
+    "window": torch.float32,
+    "image_labels": torch.float32,
+    "text_labels": torch.float32,
+    "word_mask": torch.bool,
+}
 
 Batch = dict[str, Any]
 
@@ -38,19 +44,46 @@ def collate_reports(*, trim: bool = True, multiple: int = 8) -> Callable[[Sequen
         ValueError: if ``multiple`` is not positive, or (in the function) if samples differ in their keys or shapes;
             names the ``id`` of a sample.
     """
+    return collate_keys(IMAGE_KEYS, REPORT_KEYS, trim=trim, multiple=multiple)
+
+
+def collate_keys(
+    stacked: Sequence[str], padded: Sequence[str], *, trim: bool = True, multiple: int = 8
+) -> Callable[[Sequence[Mapping[str, Any]]], Batch]:
+    """Return a collate function for any keys, of which a sample may have some: see :func:`collate_reports`.
+
+    Args:
+        stacked: keys of tensors of one shape.
+        padded: keys of tensors [L] that are trimmed by ``attention_mask``, itself one of them.
+        trim: see :func:`collate_reports`.
+        multiple: likewise.
+
+    Returns:
+        Likewise.
+
+    Raises:
+        ValueError: likewise.
+    """
     if multiple < 1:
         raise ValueError(f"multiple must be at least 1, not {multiple}")
-    return partial(_collate, trim=trim, multiple=multiple)
+    return partial(_collate, stacked=tuple(stacked), padded=tuple(padded), trim=trim, multiple=multiple)
 
 
-def _collate(samples: Sequence[Mapping[str, Any]], *, trim: bool, multiple: int) -> Batch:
-    batch: Batch = {key: _stack(samples, key) for key in (*IMAGE_KEYS, *REPORT_KEYS) if key in samples[0]}
+def _collate(
+    samples: Sequence[Mapping[str, Any]],
+    *,
+    stacked: tuple[str, ...],
+    padded: tuple[str, ...],
+    trim: bool,
+    multiple: int,
+) -> Batch:
+    batch: Batch = {key: _stack(samples, key) for key in (*stacked, *padded) if key in samples[0]}
     if "id" in samples[0]:
         batch["id"] = [sample["id"] for sample in samples]
     if trim and "attention_mask" in batch:
         longest = int(batch["attention_mask"].sum(dim=1).max())
         length = -(-longest // multiple) * multiple
-        batch.update({key: batch[key][:, :length].contiguous() for key in REPORT_KEYS if key in batch})
+        batch.update({key: batch[key][:, :length].contiguous() for key in padded if key in batch})
     return batch
 
 
