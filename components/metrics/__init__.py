@@ -1,9 +1,12 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ignite metrics of the objectives: read the output of a MONAI evaluator, averaged over items and processes."""
+"""Scores with their confidence intervals, and the Ignite metrics that gather them over items and processes."""
 
 from __future__ import annotations
 
+from radbundles.components.metrics.bootstrap import Interval, bootstrap_interval, percentile_interval, resample_counts
+from radbundles.components.metrics.grounding_protocol import PROTOCOLS, GroundingProtocol, grounding_protocol
+from radbundles.components.metrics.grounding_scores import GROUNDING_SCORES, grounding_score, grounding_scores
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
 from radbundles.components.metrics.losses import LossAverage
 from radbundles.components.metrics.mean import EpochMean
@@ -11,12 +14,22 @@ from radbundles.components.metrics.regions import to_display, under_mask, under_
 from radbundles.components.metrics.tokens import MaskedTokenAccuracy, MaskedTokenCount
 
 __all__ = [
+    "GROUNDING_SCORES",
+    "PROTOCOLS",
     "EpochMean",
+    "GroundingProtocol",
     "ImagePSNR",
     "ImageSSIM",
+    "Interval",
     "LossAverage",
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
+    "bootstrap_interval",
+    "grounding_protocol",
+    "grounding_score",
+    "grounding_scores",
+    "percentile_interval",
+    "resample_counts",
     "to_display",
     "under_mask",
     "under_window",
