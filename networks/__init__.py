@@ -27,8 +27,10 @@ from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
 from radbundles.networks.resnet_encoder import ResNetEncoder as ResNetEncoder
 from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_torchvision_resnet
 from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
+from radbundles.networks.swin_encoder import SwinEncoder as SwinEncoder
 from radbundles.networks.text_encoder import build_bert as build_bert
 from radbundles.networks.text_encoder import load_text_encoder as load_text_encoder
 from radbundles.networks.text_tower import TextTower as TextTower
 from radbundles.networks.token_head import TokenHead as TokenHead
 from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock
+from radbundles.networks.transformers_encoder import TransformersImageEncoder as TransformersImageEncoder

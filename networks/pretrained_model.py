@@ -75,5 +75,6 @@ def _place(source: str | Path, revision: str | None) -> dict[str, Any]:
 
 def _without_pooler(settings: PretrainedConfig) -> dict[str, Any]:
     """Poolers are of no use here, and masked language models have no weights for them."""
-    arguments = inspect.signature(MODEL_MAPPING[type(settings)]).parameters
+    model: Any = MODEL_MAPPING[type(settings)]
+    arguments = inspect.signature(model).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in arguments else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from radbundles.components.engines.batch import loss_of, losses_of, move_batch
 from radbundles.components.engines.best_model import BestModel
 from radbundles.components.engines.early_stop import EarlyStop
+from radbundles.components.engines.ema_teacher import EMATeacher
 from radbundles.components.engines.optimizer import weight_decay_groups
 from radbundles.components.engines.progress import Progress
 from radbundles.components.engines.resume import Resume
@@ -16,6 +17,7 @@ from radbundles.components.engines.write_metrics import WriteMetrics
 
 __all__ = [
     "BestModel",
+    "EMATeacher",
     "EarlyStop",
     "Progress",
     "Resume",
