@@ -7,7 +7,9 @@ from __future__ import annotations
 if __name__ == "transforms":
     raise ImportError("import radbundles.transforms, not transforms: the folder is part of the package radbundles")
 
+from radbundles.transforms.choose_sentence import ChooseSentenced
 from radbundles.transforms.compose_report import REPORT_SECTIONS, ComposeReportd, compose_report
+from radbundles.transforms.encode_labels import EncodeLabelsd
 from radbundles.transforms.entity_masking import EntityMasking, ReportMask
 from radbundles.transforms.entity_words import ECAMP_ENTITIES, entity_forms
 from radbundles.transforms.fit_radiograph import (
@@ -18,6 +20,7 @@ from radbundles.transforms.fit_radiograph import (
 )
 from radbundles.transforms.fitted_frame import FittedFrame
 from radbundles.transforms.insert_distilled import InsertDistilledd, insert_distilled, insert_distilled_official
+from radbundles.transforms.label_table import LabelTable, label_table
 from radbundles.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from radbundles.transforms.load_radiograph import LoadRadiograph, LoadRadiographD, LoadRadiographd, LoadRadiographDict
 from radbundles.transforms.mask_report import MaskReport, MaskReportd
@@ -37,6 +40,7 @@ from radbundles.transforms.rand_radiograph_crop import (
 )
 from radbundles.transforms.read_error import RadiographReadError
 from radbundles.transforms.rebalance import NEGATION_TEMPLATES, rebalanced_weights
+from radbundles.transforms.report_sentences import split_sentences
 from radbundles.transforms.report_tokenizer import SPECIAL_TOKENS, build_report_tokenizer, load_report_tokenizer
 from radbundles.transforms.resize_radiograph import (
     ResizeRadiograph,
@@ -44,4 +48,6 @@ from radbundles.transforms.resize_radiograph import (
     ResizeRadiographd,
     ResizeRadiographDict,
 )
+from radbundles.transforms.text_tokenizer import load_text_tokenizer
 from radbundles.transforms.tokenize_report import TokenizeReport, TokenizeReportd
+from radbundles.transforms.tokenize_sentence import TokenizeSentenced, tokenize_sentences
