@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from radbundles.components.data.add_zones import ZoneReport, add_zone_phrases
 from radbundles.components.data.build import BuildReport, build_datalist
 from radbundles.components.data.check import CheckReport, check_datalist
 from radbundles.components.data.datalist import iter_datalist, load_datalist, write_datalist
@@ -17,6 +18,7 @@ from radbundles.components.data.fault import FAULTS, Fault
 from radbundles.components.data.layouts import LAYOUTS
 from radbundles.components.data.schema import SPLITS, datalist_schema, is_valid_item, item_faults
 from radbundles.components.data.split import PatientSplitter, SplitWarning
+from radbundles.components.data.zone_phrases import LUNG_ZONES, lung_zone_masks, lung_zone_phrases, split_lungs
 
 if TYPE_CHECKING:
     from radbundles.components.data.collate import collate_reports

@@ -39,6 +39,15 @@ Example:
 
 radbundles data check datalist.json --images pixels
 """
+_ZONES_HELP = """Add phrases for lung zones (left upper lung, ...) with boxes cut from lung masks.
+
+Items with masks "left lung" and "right lung", or "lungs" for both, get eight phrases; the others are kept as they are.
+Left and right are the patient's. Masks that give no zones are recorded in OUT.faults.jsonl.
+
+Example:
+
+radbundles data zones datalist.json --out zones.json
+"""
 
 
 @data_app.command("build", help=_BUILD_HELP)
@@ -150,6 +159,27 @@ def check(
         counts = ", ".join(f"{count} {code}" for code, count in report.faults.most_common())
         typer.echo(f"{total} fault{'s' if total > 1 else ''}: {counts}." if total else "No faults.")
     if total:
+        raise typer.Exit(1)
+
+
+@data_app.command("zones", help=_ZONES_HELP)
+def zones(
+    path: Annotated[Path, typer.Argument(help="Datalist: .json or .jsonl.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Datalist to write.")],
+    dataset_dir: Annotated[
+        Path | None, typer.Option(help="Folder that paths of both are relative to; by default each datalist's own.")
+    ] = None,
+) -> None:
+    """See ``_ZONES_HELP``."""
+    from radbundles.components.data.add_zones import add_zone_phrases
+
+    with _usage_errors():
+        report = add_zone_phrases(path, out, dataset_dir=dataset_dir)
+    typer.echo(f"{out}: {report.added} items got zone phrases, {report.without_masks} have no lung masks.")
+    if report.faults:
+        counts = ", ".join(f"{count} {code}" for code, count in report.faults.most_common())
+        typer.echo(f"Items kept without zones, see {report.faults_path}: {counts}.", err=True)
+    if not report.added:
         raise typer.Exit(1)
 
 
