@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from radbundles.components.metrics.bootstrap import Interval, bootstrap_interval, percentile_interval, resample_counts
-from radbundles.components.metrics.grounding_protocol import PROTOCOLS, GroundingProtocol, grounding_protocol
-from radbundles.components.metrics.grounding_scores import GROUNDING_SCORES, grounding_score, grounding_scores
+from radbundles.components.metrics.centered_box import centered_box_map
+from radbundles.components.metrics.grounding import GROUNDING_SCORES, grounding_score, grounding_scores
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
 from radbundles.components.metrics.losses import LossAverage
 from radbundles.components.metrics.mean import EpochMean
+from radbundles.components.metrics.protocols import PROTOCOLS, GroundingProtocol, grounding_protocol
 from radbundles.components.metrics.regions import to_display, under_mask, under_window
 from radbundles.components.metrics.tokens import MaskedTokenAccuracy, MaskedTokenCount
 
@@ -25,6 +26,7 @@ __all__ = [
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
     "bootstrap_interval",
+    "centered_box_map",
     "grounding_protocol",
     "grounding_score",
     "grounding_scores",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from radbundles.components.metrics.grounding_protocol import GroundingProtocol, grounding_protocol
+from radbundles.components.metrics.protocols import GroundingProtocol, grounding_protocol
 
 __all__ = ["GROUNDING_SCORES", "grounding_score", "grounding_scores"]
 
@@ -50,7 +50,7 @@ def grounding_scores(maps: Tensor, masks: Tensor, protocol: str | GroundingProto
     maps, masks = torch.as_tensor(maps), torch.as_tensor(masks)
     _check_form(maps, masks)
     N = len(maps)
-    maps, masks = maps.detach().reshape(N, -1), masks.reshape(N, -1)  # [N, P]
+    maps, masks = maps.detach().flatten(1), masks.flatten(1)  # [N, P]
     step = max(1, _CHUNK // maps.shape[1])
     pieces = [
         _score(maps[start : start + step], masks[start : start + step], protocol, start) for start in range(0, N, step)
