@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from radbundles.components.data.distilled import DistilledText
+from radbundles.components.data.labeled_sentences import LabeledSentences
 from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines, parse_json
 from radbundles.components.data.schema import SPLITS
 from radbundles.components.data.section import (
@@ -59,6 +60,7 @@ def load_datalist(
     section: str,
     base_dir: str | os.PathLike[str] | None = None,
     distilled: str | os.PathLike[str] | None = None,
+    sentences: str | os.PathLike[str] | None = None,
 ) -> Sequence[Item]:
     """Open one section of a datalist for a dataset such as ``monai.data.Dataset``.
 
@@ -68,26 +70,31 @@ def load_datalist(
         section: ``training``, ``validation`` or ``test``.
         base_dir: folder that image and mask paths are relative to, by default the datalist's. Absolute paths stay.
         distilled: JSON Lines file of ``radbundles distill``; its text is joined by id as ``item["distilled"]``.
+        sentences: JSON Lines file of ``radbundles sentences``; its sentences are joined by id as
+            ``item["sentences"]``, and its labels take the place of ``item["labels"]``. Items without a sentence are
+            left out and their number is logged.
 
     Returns:
         Sequence of items with joined paths. It can be pickled and is safe in threads and worker processes.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: unknown section, a section without items, an item against the contract, or items without distilled
-            text (with their count and first ids).
+        ValueError: unknown section, a section without items, an item against the contract, items without distilled
+            text or without a record of sentences (with their count and first ids), or no item with a sentence.
     """
     path = existing(path)
     if section not in SPLITS:
         raise ValueError(f"section must be one of {', '.join(SPLITS)}, not {section!r}")
     base = str(path.parent if base_dir is None else base_dir)
+    texts = None if distilled is None else DistilledText(distilled)
+    records = None if sentences is None else LabeledSentences(sentences)
     if is_jsonl(path):
-        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=distilled is not None)
-        if distilled is None:
-            return lazy
-        join = DistilledText(distilled)
-        join.require(lazy.id_hashes, lambda place: lazy[place]["id"])
-        lazy.distilled = join
+        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=not (texts is records is None))
+        if texts is not None:
+            texts.require(lazy.id_hashes, lambda place: lazy[place]["id"])
+        if records is not None:
+            lazy.keep(records.said(lazy.id_hashes, lambda place: lazy[place]["id"]))
+        lazy.distilled, lazy.sentences = texts, records
         return lazy
 
     document = read_document(path)
@@ -98,14 +105,15 @@ def load_datalist(
     for row, item in enumerate(items, start=first_row):
         require_valid(path, row, item)
     joined = [join_paths(item, base) for item in items]
-    if distilled is not None:
-        texts = DistilledText(distilled)
-        texts.require(
-            np.fromiter((hash64(item["id"]) for item in joined), np.uint64, len(joined)),
-            lambda place: joined[place]["id"],
-        )
+    hashes = np.fromiter((hash64(item["id"]) for item in joined), np.uint64, len(joined))
+    if texts is not None:
+        texts.require(hashes, lambda place: joined[place]["id"])
         for item in joined:
             item["distilled"] = texts[item["id"]]
+    if records is not None:
+        joined = [joined[place] for place in records.said(hashes, lambda place: joined[place]["id"])]
+        for item in joined:
+            records.join(item)
     return joined
 
 

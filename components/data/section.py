@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radbundles.components.data.distilled import DistilledText
+from radbundles.components.data.labeled_sentences import LabeledSentences
 from radbundles.components.data.lines import LineReader, hash64, iter_lines, line_id, parse_json
 from radbundles.components.data.schema import SPLITS, item_faults
 
@@ -34,6 +35,7 @@ class JsonLinesSection(Sequence[Item]):
         self.section = section
         self.base_dir = base_dir
         self.distilled: DistilledText | None = None
+        self.sentences: LabeledSentences | None = None
         self._reader = LineReader(path)
         offsets, rows, hashes = array.array("q"), array.array("i"), array.array("Q")
         counts = dict.fromkeys(SPLITS, 0)
@@ -77,7 +79,14 @@ class JsonLinesSection(Sequence[Item]):
         item = join_paths(item, self.base_dir)
         if self.distilled is not None:
             item["distilled"] = self.distilled[item["id"]]
+        if self.sentences is not None:
+            self.sentences.join(item)
         return item
+
+    def keep(self, places: NDArray[np.int64]) -> None:
+        """Leave out all items but those at some places, of a section whose ids are indexed."""
+        self._offsets, self._rows = self._offsets[places], self._rows[places]
+        self.id_hashes = self.id_hashes[places]
 
 
 def _quick_split(raw: bytes) -> str | None:
