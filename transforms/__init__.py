@@ -28,7 +28,6 @@ from radbundles.transforms.multi_crop_radiograph import (
     MultiCropRadiographD,
     MultiCropRadiographd,
     MultiCropRadiographDict,
-    crops_to_original,
 )
 from radbundles.transforms.official_masking import OfficialMasking
 from radbundles.transforms.radiograph_jitter import RandRadiographNoise, RandRadiographTone
@@ -38,6 +37,7 @@ from radbundles.transforms.rand_radiograph_crop import (
     RandRadiographCropd,
     RandRadiographCropDict,
 )
+from radbundles.transforms.rand_radiograph_view import RandRadiographView
 from radbundles.transforms.read_error import RadiographReadError
 from radbundles.transforms.rebalance import NEGATION_TEMPLATES, rebalanced_weights
 from radbundles.transforms.report_sentences import split_sentences
@@ -51,3 +51,4 @@ from radbundles.transforms.resize_radiograph import (
 from radbundles.transforms.text_tokenizer import load_text_tokenizer
 from radbundles.transforms.tokenize_report import TokenizeReport, TokenizeReportd
 from radbundles.transforms.tokenize_sentence import TokenizeSentenced, tokenize_sentences
+from radbundles.transforms.warp_radiograph import crops_to_original

@@ -16,6 +16,8 @@ from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from radbundles.transforms.dicom_display import display_values
+from radbundles.transforms.dicom_view import dicom_view
+from radbundles.transforms.picture import is_colored
 from radbundles.transforms.read_error import RadiographReadError
 
 __all__ = ["is_dicom", "read_dicom"]
@@ -72,7 +74,8 @@ def read_dicom(
 
     Returns:
         float32 array in [0, 1], (rows, columns) or, for color ``"rgb"``, (rows, columns, 3); and a dict with
-        ``photometric`` and, where the file tells it, ``spacing`` (row, column) in mm.
+        ``photometric`` and, where the file tells them, ``spacing`` (row, column) in mm, ``view`` (see
+        :func:`~radbundles.transforms.dicom_view.dicom_view`), ``body_part``, and ``colored`` if it is.
 
     Raises:
         RadiographReadError: naming file, reason and mend.
@@ -80,7 +83,7 @@ def read_dicom(
     dataset = _parse(content, name)
     try:
         stored, photometric = _decode(dataset, name, frame)
-        spacing = _spacing(dataset)
+        told = {"spacing": _spacing(dataset), "view": dicom_view(dataset), "body_part": _body_part(dataset)}
         if photometric in ("MONOCHROME1", "MONOCHROME2"):
             shown = display_values(dataset, stored, window_index=window_index, name=name)
         else:
@@ -90,8 +93,9 @@ def read_dicom(
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
         raise RadiographReadError(f"{name}: malformed DICOM attribute: {error}. Mend the attribute") from error
     meta: dict[str, Any] = {"photometric": str(dataset.PhotometricInterpretation)}
-    if spacing is not None:
-        meta["spacing"] = spacing
+    meta |= {key: value for key, value in told.items() if value is not None}
+    if shown.ndim == 3 and is_colored(shown):
+        meta["colored"] = True
     if shown.ndim == 3 and color == "gray":
         shown = shown @ _LUMA
     elif shown.ndim == 2 and color == "rgb":
@@ -193,6 +197,12 @@ def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     if not 1 <= magnification < 10:  # a detector cannot see the patient smaller than he is
         magnification = 1.0
     return imager[0] / magnification, imager[1] / magnification
+
+
+def _body_part(dataset: Dataset) -> str | None:
+    regions = [region.get("CodeMeaning") for region in dataset.get("AnatomicRegionSequence") or ()]
+    told = (str(text or "").strip().upper() for text in (dataset.get("BodyPartExamined"), *regions))
+    return next((text for text in told if text), None)
 
 
 def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

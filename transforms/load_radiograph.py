@@ -96,7 +96,8 @@ class LoadRadiograph(Transform):
     The result is a MetaTensor whose ``meta`` holds ``filename_or_obj``, ``original_size`` (H, W), ``photometric``
     (MONOCHROME1 here is the file's; the image is inverted already) and ``spacing`` (row, column) in mm. The key
     ``spacing`` is absent where the file tells none, so that ``meta.get("spacing")`` is None and batches of mixed
-    files still collate. ``affine`` is diag(row spacing, column spacing, 1, 1), or the identity.
+    files still collate; so are ``view`` and ``body_part``, which DICOM files may tell, and ``colored``. ``affine`` is
+    diag(row spacing, column spacing, 1, 1), or the identity.
 
     Args:
         color: ``"gray"`` for one channel (luma of color pictures), ``"rgb"`` for three.

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radbundles.transforms.read_error import RadiographReadError
 
-__all__ = ["open_picture", "read_picture"]
+__all__ = ["is_colored", "open_picture", "read_picture"]
 
 
 def open_picture(content: bytes, name: str) -> Image.Image:
@@ -49,13 +49,16 @@ def read_picture(content: bytes, name: str, *, color: str = "gray") -> tuple[np.
 
     Returns:
         float32 array in [0, 1], (rows, columns) or, for color ``"rgb"``, (rows, columns, 3); and a dict with
-        ``photometric``.
+        ``photometric``, and ``colored`` where the picture is more than a gray one stored in color.
 
     Raises:
         RadiographReadError: naming file, reason and mend.
     """
     image = open_picture(content, name)
-    meta = {"photometric": "RGB" if "RGB" in image.mode or image.mode in ("P", "CMYK", "YCbCr") else "MONOCHROME2"}
+    meta: dict[str, Any] = {"photometric": "MONOCHROME2"}
+    if "RGB" in image.mode or image.mode in ("P", "CMYK", "YCbCr"):
+        few = image.resize((min(128, image.width), min(128, image.height)), Image.Resampling.NEAREST)
+        meta = {"photometric": "RGB"} | ({"colored": True} if is_colored(np.asarray(few.convert("RGB")) / 255) else {})
     if image.mode.startswith("I"):
         values = np.divide(np.asarray(image), np.float32(65535), dtype=np.float32)
         return (np.repeat(values[..., None], 3, axis=-1) if color == "rgb" else values), meta
@@ -65,3 +68,10 @@ def read_picture(content: bytes, name: str, *, color: str = "gray") -> tuple[np.
         image = opaque
     image = image.convert("RGB" if color == "rgb" else "L")
     return np.divide(np.asarray(image), np.float32(255), dtype=np.float32), meta
+
+
+def is_colored(image: np.ndarray) -> bool:
+    """Tell whether more than a hundredth of an image (rows, columns, 3) in [0, 1] is clearly not gray."""
+    step = max(1, min(image.shape[:2]) // 128)
+    few = image[::step, ::step]
+    return bool((np.ptp(few, axis=-1) > 0.1).mean() > 0.01)

@@ -104,6 +104,13 @@ def test_huge_picture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         read_picture(content, "huge.png")
 
 
-@pytest.mark.parametrize(("image", "photometric"), [(GRAY, "MONOCHROME2"), (COLORS, "RGB")])
-def test_meta_tells_gray_from_color(image: np.ndarray, photometric: str) -> None:
-    assert read_picture(encode(Image.fromarray(image)), "picture.png")[1] == {"photometric": photometric}
+@pytest.mark.parametrize(
+    ("image", "meta"),
+    [
+        (GRAY, {"photometric": "MONOCHROME2"}),
+        (np.repeat(GRAY[..., None], 3, axis=-1), {"photometric": "RGB"}),
+        (COLORS, {"photometric": "RGB", "colored": True}),
+    ],
+)
+def test_meta_tells_gray_from_color_and_from_gray_stored_in_color(image: np.ndarray, meta: dict[str, object]) -> None:
+    assert read_picture(encode(Image.fromarray(image)), "picture.png")[1] == meta
