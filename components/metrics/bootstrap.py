@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Interval", "bootstrap_interval", "percentile_interval", "resample_counts"]
+__all__ = ["Interval", "bootstrap_interval", "percentile_interval", "resample_counts", "resampled_units"]
 
 Floats = NDArray[np.float64]
 # Entries of a block of resamples: a few megabytes, whatever the number of samples.
@@ -70,8 +70,8 @@ def bootstrap_interval(
     if (groups is None) == (statistic == "class_mean"):
         raise ValueError(f"statistic {statistic!r} {'needs' if groups is None else 'takes no'} groups")
     N = len(table)
-    group = _codes(groups, N, "groups")
-    cluster = np.arange(N) if clusters is None else _codes(clusters, N, "clusters")
+    group = np.zeros(N, dtype=np.intp) if groups is None else _numbered(groups, N, "groups")
+    cluster = resampled_units(clusters, N)
     columns = table.reshape(N, -1)  # [N, M]
     M, G, U = columns.shape[1], int(group.max()) + 1, int(cluster.max()) + 1
 
@@ -148,10 +148,17 @@ def percentile_interval(estimate: ArrayLike, replicates: ArrayLike, level: float
     return Interval(np.asarray(estimate), bound((1 - level) / 2), bound((1 + level) / 2))
 
 
-def _codes(names: Sequence[Any] | None, length: int, what: str) -> NDArray[np.intp]:
-    if names is None:
-        return np.zeros(length, dtype=np.intp)
+def resampled_units(clusters: Sequence[Any] | None, length: int) -> NDArray[np.intp]:
+    """Number of the unit that each row is drawn with: its cluster, or the row itself -> [length].
+
+    Raises:
+        ValueError: another number of clusters than rows.
+    """
+    return np.arange(length) if clusters is None else _numbered(clusters, length, "clusters")
+
+
+def _numbered(names: Sequence[Any], length: int, what: str) -> NDArray[np.intp]:
     if len(names) != length:
         raise ValueError(f"{what} has {len(names)} entries, but there are {length} rows of values")
-    codes: dict[Any, int] = {}
-    return np.fromiter((codes.setdefault(name, len(codes)) for name in names), dtype=np.intp, count=length)
+    numbers: dict[Any, int] = {}
+    return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), dtype=np.intp, count=length)
