@@ -9,6 +9,10 @@ if __name__ == "networks":
 
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
 from radbundles.networks.dcxfm import DCXFM as DCXFM
+from radbundles.networks.dcxfm_checkpoint import convert_dcxfm_checkpoint as convert_dcxfm_checkpoint
+from radbundles.networks.dcxfm_checkpoint import load_dcxfm as load_dcxfm
+from radbundles.networks.dcxfm_checkpoint import load_dcxfm_checkpoint as load_dcxfm_checkpoint
+from radbundles.networks.dcxfm_checkpoint import save_dcxfm as save_dcxfm
 from radbundles.networks.dino_head import DINOHead as DINOHead
 from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint

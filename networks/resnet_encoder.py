@@ -105,14 +105,14 @@ class ResNetEncoder(ResNet):
 def _statistics_kept(network: nn.Module) -> Iterator[None]:
     """Let batch normalization see a batch a second time without counting it twice."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    tracked = [norm.track_running_stats for norm in norms]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     try:
         for norm in norms:
-            norm.track_running_stats = False
+            norm.momentum, norm.num_batches_tracked = 0.0, None
         yield
     finally:
-        for norm, value in zip(norms, tracked, strict=True):
-            norm.track_running_stats = value
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def load_torchvision_resnet(encoder: nn.Module, path: str | Path) -> list[str]:

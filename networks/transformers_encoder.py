@@ -43,6 +43,9 @@ class TransformersImageEncoder(nn.Module):
             raise ValueError(f"{name} takes {sorted(arguments)}, no pixel_values")
         if getattr(config, "mask_ratio", 0):
             raise ValueError(f"{name} hides a random part of each image (mask_ratio {config.mask_ratio})")
+        for key, parameter in self.model.named_parameters():
+            if key.endswith("mask_token"):  # used in masked training alone; a gradient would never come
+                parameter.requires_grad_(False)
         self._options = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in arguments else {}
         widths = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", None)
         if not widths:
@@ -54,7 +57,7 @@ class TransformersImageEncoder(nn.Module):
         features = self.model(pixel_values=image, **self._options).last_hidden_state
         if features.ndim == 4:  # a convolutional model
             return features
-        height, width = self._grid(*image.shape[-2:], features.shape[1])
+        height, width = self._grid(image.shape[-2], image.shape[-1], features.shape[1])
         cells = features[:, features.shape[1] - height * width :]
         return cells.unflatten(1, (height, width)).movedim(-1, 1)
 
