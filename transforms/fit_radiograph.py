@@ -78,10 +78,9 @@ class FitRadiograph(InvertibleTransform):
         restored = frame.to_original(image, self.mode)
         if not isinstance(image, MetaTensor):
             return restored
-        rows = image.shape[-2] * frame.rows / (self.size * height)  # of the grid, for a pixel
-        columns = image.shape[-1] * frame.columns / (self.size * width)
-        top, left = frame.top / self.size * image.shape[-2], frame.left / self.size * image.shape[-1]
-        step = index_matrix(rows, top + 0.5 * rows, columns, left + 0.5 * columns)
+        # Whatever its grid, a map that took over the image's meta has the affine of the square's pixels.
+        rows, columns = frame.rows / height, frame.columns / width
+        step = index_matrix(rows, frame.top + 0.5 * rows, columns, frame.left + 0.5 * columns)
         whole = placed(restored, image, step)
         whole.meta.pop("fitted_frame", None)
         return whole

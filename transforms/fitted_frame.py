@@ -108,33 +108,27 @@ class FittedFrame:
 
     def boxes_to_fitted(self, boxes: torch.Tensor) -> torch.Tensor:
         """Move boxes [N, 4] (x0, y0, x1, y1; ends exclusive) from the original image into the square."""
-        scale, offset = self._scale_and_offset(boxes)
-        return boxes * scale + offset
+        original, fitted, offset = self._sides(boxes)
+        return boxes * fitted.repeat(2) / original.repeat(2) + offset.repeat(2)
 
     def boxes_to_original(self, boxes: torch.Tensor) -> torch.Tensor:
         """Move boxes [N, 4] from the square to the original image, cut at its border.
 
         A box that lies in the padding alone comes back without area.
         """
-        scale, offset = self._scale_and_offset(boxes)
-        return torch.minimum(((boxes - offset) / scale).clamp_(min=0), self._extent(boxes).repeat(2))
+        return self.point_to_original(boxes.reshape(-1, 2)).reshape(boxes.shape)
 
     def point_to_original(self, points: torch.Tensor) -> torch.Tensor:
         """Move points [..., 2] (x, y) from the square to the original image; those in the padding to its border."""
-        scale, offset = self._scale_and_offset(points)
-        return torch.minimum(((points - offset[:2]) / scale[:2]).clamp_(min=0), self._extent(points))
+        original, fitted, offset = self._sides(points)
+        return torch.minimum(((points - offset) * original / fitted).clamp_(min=0), original)
 
-    def _scale_and_offset(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        scale, offset = (self.columns / self.width, self.rows / self.height), (self.left, self.top)
-        return _floats(scale * 2, like), _floats(offset * 2, like)
-
-    def _extent(self, like: torch.Tensor) -> torch.Tensor:
-        return _floats((self.width, self.height), like)
-
-
-def _floats(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
-    dtype = like.dtype if like.is_floating_point() else torch.float32
-    return torch.tensor(values, dtype=dtype, device=like.device)
+    def _sides(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sides (x, y) of the original and the fitted image, and where the latter begins in the square."""
+        dtype = like.dtype if like.is_floating_point() else torch.float32
+        sides = [(self.width, self.height), (self.columns, self.rows), (self.left, self.top)]
+        original, fitted, offset = torch.tensor(sides, dtype=dtype, device=like.device)
+        return original, fitted, offset
 
 
 def _centers(cells: int, pixels: int, start: float, stop: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import torch
-from monai.transforms import Randomizable, Transform
+from monai.transforms import Randomizable
 
 from radbundles.transforms.fitted_frame import FittedFrame
 from radbundles.transforms.radiograph_jitter import RandRadiographNoise, RandRadiographTone
@@ -18,7 +18,7 @@ from radbundles.transforms.warp_radiograph import reach, warp
 __all__ = ["RandRadiographView"]
 
 
-class RandRadiographView(Randomizable, Transform):
+class RandRadiographView(Randomizable):
     """Cut one augmented crop out of an image that is resized to fit a square.
 
     Source: DCXFM, official training transform: brightness and contrast, noise, shift and rotation of the image within

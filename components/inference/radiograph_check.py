@@ -116,6 +116,6 @@ def require_radiograph(image: torch.Tensor, meta: Mapping[str, Any] | None = Non
 def _spread(pixels: torch.Tensor) -> float:
     """Range of the local means but for the outer twentieths, which small marks, borders and noise do not reach."""
     gray = pixels.float().mean(dim=0, keepdim=True)
-    means = F.adaptive_avg_pool2d(gray, [min(_GRID, side) for side in gray.shape[-2:]])
+    means = F.adaptive_avg_pool2d(gray, (min(_GRID, gray.shape[-2]), min(_GRID, gray.shape[-1])))
     low, high = torch.quantile(means.flatten(), torch.tensor([0.05, 0.95], device=means.device))
     return float(high - low)
