@@ -29,7 +29,7 @@ class ChooseSentenced(Randomizable, Transform):
         table: a label table, its name, or the path of its file; the one that the sentences were labeled with.
         random: whether to draw; otherwise the first in the report is taken, as validation wants.
         drop_comparisons: whether to leave out sentences that compare with an earlier image.
-        keys: the sentences, ``[{"text": str, "labels": {name: 1 | 0 | -1}}, ...]`` as ``radbundles sentences`` writes
+        key: the sentences, ``[{"text": str, "labels": {name: 1 | 0 | -1}}, ...]`` as ``radbundles sentences`` writes
             them.
         label_key: codes of the image, ``[K]``, from :class:`~radbundles.transforms.EncodeLabelsd`.
         output_key: where the sentence goes, a str.
@@ -37,7 +37,7 @@ class ChooseSentenced(Randomizable, Transform):
 
     Raises:
         KeyError: if an item has no sentences or no codes; names its ``id``.
-        ValueError: if its sentences are none; names its ``id``.
+        ValueError: if it has no sentence, or codes of another table; names its ``id``.
     """
 
     def __init__(
@@ -72,7 +72,13 @@ class ChooseSentenced(Randomizable, Transform):
         if not sentences:
             raise ValueError(f"item {d.get('id')!r} has no sentence: leave it out of the datalist")
         codes = np.stack([self.table.codes(s["labels"], image=False, missing="absent") for s in sentences])
-        scores = codes @ np.asarray(d[self.label_key], dtype=np.float32)
+        wanted = np.asarray(d[self.label_key], dtype=np.float32)
+        if wanted.shape != codes.shape[1:]:
+            raise ValueError(
+                f"item {d.get('id')!r}: {self.label_key} has codes of {len(wanted)} classes, but the label table "
+                f"{self.table.name!r} has {len(self.table)}; give EncodeLabelsd and ChooseSentenced the same table"
+            )
+        scores = codes @ wanted
         best = np.flatnonzero(scores == scores.max())
         place = int(best[self.R.randint(len(best)) if self.random else 0])
         d[self.output_key] = sentences[place]["text"]

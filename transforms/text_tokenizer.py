@@ -63,7 +63,8 @@ def load_text_tokenizer(source: str | os.PathLike[str], revision: str | None = N
     tokenizer.no_padding()
     tokenizer.no_truncation()
     cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
-    if tokenizer.encode("a").ids[0] != cls:
+    ids = tokenizer.encode("effusion").ids
+    if ids[:1] != [cls] or ids[-1:] != [sep]:  # a report tokenizer adds nothing
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
         )

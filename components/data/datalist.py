@@ -89,7 +89,7 @@ def load_datalist(
     texts = None if distilled is None else DistilledText(distilled)
     records = None if sentences is None else LabeledSentences(sentences)
     if is_jsonl(path):
-        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=not (texts is records is None))
+        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=texts is not None or records is not None)
         if texts is not None:
             texts.require(lazy.id_hashes, lambda place: lazy[place]["id"])
         if records is not None:

@@ -77,4 +77,5 @@ class ChexbertLabels:
 
 
 def _key(sentence: str) -> str:
-    return " ".join(sentence.lower().split())
+    # Whether a sentence ends with its full stop depends on where in a section it stood.
+    return " ".join(sentence.lower().split()).rstrip(" .")

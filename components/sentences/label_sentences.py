@@ -15,7 +15,7 @@ from radbundles.components.distillation import Distiller
 from radbundles.components.sentences.chexbert_labels import ChexbertLabels
 from radbundles.components.sentences.rule_labels import RuleLabels
 from radbundles.components.sentences.template_sentences import template_sentences
-from radbundles.transforms import REPORT_SECTIONS, compose_report, split_sentences
+from radbundles.transforms import REPORT_SECTIONS, split_sentences
 from radbundles.transforms.label_table import LabelTable, label_table
 from radbundles.transforms.report_sentences import OFFICIAL_MINIMUM
 
@@ -55,7 +55,7 @@ def label_sentences(
         minimum_tokens: see :func:`~radbundles.transforms.split_sentences`.
         keep_short: keep a shorter sentence if it says something about a class, such as "normal".
         complete: let the sentences also label the classes that an item's own labels say nothing about.
-        report_sections: names and order of the sections to read, see :func:`~radbundles.transforms.compose_report`.
+        report_sections: names and order of the sections to read; None reads all in the report's own order.
         progress: called after each row.
 
     Returns:
@@ -75,9 +75,9 @@ def label_sentences(
     by_class: dict[str, Counter[str]] = {}
     unknown: Counter[str] = Counter()
 
-    def read(text: str) -> list[dict[str, Any]]:
+    def read(texts: Sequence[str]) -> list[dict[str, Any]]:
         sentences = []
-        for sentence in dict.fromkeys(split_sentences(text, minimum_tokens=1)):
+        for sentence in dict.fromkeys(found for text in texts for found in split_sentences(text, minimum_tokens=1)):
             short = sentence.count(" ") + 1 < minimum_tokens
             if short and not keep_short:
                 continue
@@ -97,9 +97,10 @@ def label_sentences(
             labels = table.resolve(own)
         except ValueError as error:
             raise RowError(str(error)) from None
-        text = compose_report(item.get("report", {}), report_sections)
-        if text:
-            sentences, kind = read(text), "reports"
+        report = item.get("report", {})
+        names = report if report_sections is None else report_sections
+        if texts := [text for name in names if (text := " ".join(report.get(name, "").split()))]:
+            sentences, kind = read(texts), "reports"
             derived = _labels_of(sentences, table) if complete or not labels else {}
         else:
             sentences, kind, derived = template_sentences(table, labels), "templates" if labels else "neither", {}
