@@ -1,0 +1,44 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from radbundles.networks import ImageTower, ResNetEncoder
+
+
+def test_cells_are_the_projected_features_in_their_places() -> None:
+    torch.manual_seed(0)
+    tower = ImageTower(nn.Conv2d(3, 5, 16, stride=16), dim=4, channels=5)
+    image = torch.rand(2, 3, 32, 48)
+    cells = tower(image)
+    assert cells.shape == (2, 4, 2, 3)
+    feature = tower.encoder(image)[1, :, 1, 2]
+    torch.testing.assert_close(cells[1, :, 1, 2], tower.projection(feature))
+
+
+def test_mean_of_cells_is_the_projection_of_the_mean_feature() -> None:
+    tower = ImageTower(ResNetEncoder(18, widths=(4, 4, 4, 6), blocks=(1, 1, 1, 1)), dim=3).eval()
+    image = torch.rand(2, 3, 64, 64)
+    pooled = tower.encoder(image).mean((2, 3))
+    torch.testing.assert_close(tower(image).mean((2, 3)), tower.projection(pooled))
+
+
+def test_cells_are_float32_under_autocast() -> None:
+    tower = ImageTower(nn.Conv2d(3, 5, 16, stride=16), dim=4, channels=5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert tower(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+
+
+def test_encoder_that_does_not_tell_its_channels_is_refused() -> None:
+    with pytest.raises(ValueError, match="Sequential has no attribute out_channels: give channels"):
+        ImageTower(nn.Sequential(nn.Conv2d(3, 5, 16)))
+
+
+def test_features_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"gave features of the shape \(1, 5, 2, 2\), \[B, 7, h, w\] is needed"):
+        ImageTower(nn.Conv2d(3, 5, 16, stride=16), channels=7)(torch.rand(1, 3, 32, 32))
+    with pytest.raises(ValueError, match=r"gave features of the shape \(1, 20\)"):
+        ImageTower(nn.Flatten(), channels=20)(torch.rand(1, 5, 2, 2))
