@@ -8,7 +8,9 @@ from radbundles.components.hub.bundle_check import BundleReport, check_bundle
 from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
+from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.weights import WeightsReport, check_weights
+from radbundles.components.hub.workflow import bundle_workflow, literal
 
 __all__ = [
     "Bundle",
@@ -16,10 +18,13 @@ __all__ = [
     "Codec",
     "Diagnosis",
     "WeightsReport",
+    "bundle_workflow",
     "check_bundle",
     "check_weights",
     "diagnose",
     "find_bundle",
     "find_bundles",
     "list_codecs",
+    "literal",
+    "load_weights",
 ]

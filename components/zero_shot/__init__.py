@@ -1,13 +1,36 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network that learned from images and sentences says of an image in words: where a phrase lies, and how well."""
+"""Ask a network that learned from images and sentences in words: where a phrase lies, and how well it fits."""
 
 from __future__ import annotations
 
+from radbundles.components.zero_shot.inferer import ZeroShotInferer
+from radbundles.components.zero_shot.load_zero_shot import load_zero_shot
+from radbundles.components.zero_shot.locate import BoxRule, Place
+from radbundles.components.zero_shot.preview import PreviewRadiographd
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
+from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
+from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, smooth_maps
+from radbundles.components.zero_shot.write_findings import WriteFindings, findings_schema
+from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 
 __all__ = [
+    "BoxRule",
+    "Comparison",
+    "Grounding",
+    "ImageEmbedding",
+    "Place",
+    "PreviewRadiographd",
     "PromptTable",
     "Prompts",
+    "Segmentation",
+    "WriteFindings",
+    "ZeroShot",
+    "ZeroShotInferer",
+    "cosine_maps",
+    "findings_schema",
+    "load_zero_shot",
+    "pool_cells",
     "prompt_table",
+    "smooth_maps",
 ]

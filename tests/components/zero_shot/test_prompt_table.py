@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from radbundles.components.phantom import NAMES
-from radbundles.components.zero_shot import PromptTable, Prompts, prompt_table
+from radbundles.components.zero_shot import Prompts, PromptTable, prompt_table
 
 CHEXPERT = (
     "Atelectasis Cardiomegaly Consolidation Edema Enlarged_Cardiomediastinum Fracture Lung_Lesion Lung_Opacity "

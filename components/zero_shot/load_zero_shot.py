@@ -1,0 +1,78 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a bundle to its trained network, ready to be asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from radbundles.components.hub.bundles import Bundle, find_bundle
+from radbundles.components.hub.load_weights import load_weights
+from radbundles.components.hub.workflow import bundle_workflow
+from radbundles.components.zero_shot.zero_shot import ZeroShot
+
+
+def load_zero_shot(
+    bundle: str | os.PathLike[str] = "dcxfm_pretrain",
+    *,
+    configs: Sequence[str] = (),
+    weights: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    **settings: Any,
+) -> ZeroShot:
+    """Load a bundle's network with its weights, as its ``inference.json`` says.
+
+    Args:
+        bundle: name or folder of a bundle, for example one that ``radbundles pack`` made.
+        configs: overlays that the weights were trained with, such as ``["tiny"]``.
+        weights: in place of the bundle's own.
+        tokenizer: in place of the bundle's own.
+        device: such as ``"cpu"`` or ``"cuda:0"``; by default a GPU where there is one.
+        **settings: values of ``inference.json``, such as ``prompts`` or ``min_similarity``.
+
+    Raises:
+        LookupError: if there is no such bundle.
+        FileNotFoundError: if weights, tokenizer or a config are missing.
+        ValueError: if the weights do not fit.
+    """
+    found = find_bundle(os.fspath(bundle))
+    values = bundle_values(found, weights=weights, tokenizer=tokenizer, device=device) | settings
+    workflow = bundle_workflow(found.folder, ("inference", *configs), **values)
+    get = workflow.parser.get_parsed_content
+    load_weights(get("network"), values["weights"])
+    zero_shot: ZeroShot = get("zero_shot")
+    return zero_shot
+
+
+def bundle_values(
+    bundle: Bundle,
+    *,
+    weights: str | os.PathLike[str] | None,
+    tokenizer: str | os.PathLike[str] | None,
+    device: str | None,
+) -> dict[str, Any]:
+    """Return weights, tokenizer and device as values of ``inference.json``, having made sure that the files are there.
+
+    Raises:
+        FileNotFoundError: if weights or tokenizer are missing; says how to get them.
+    """
+    files = {
+        "weights": Path(weights) if weights is not None else bundle.weights,
+        "tokenizer": Path(tokenizer) if tokenizer is not None else bundle.folder / "models" / "tokenizer.json",
+    }
+    given = {"weights": weights, "tokenizer": tokenizer}
+    for key, file in files.items():
+        if file is None or not (file.is_file() or (key == "tokenizer" and file.is_dir())):
+            if given[key] is not None:
+                raise FileNotFoundError(f"no {key} at {file}")
+            raise FileNotFoundError(
+                f"bundle {bundle.name} comes without {key}: name those of a training run with --weights and "
+                f"--tokenizer, or pack them into a bundle (radbundles pack). To train: python -m monai.bundle run "
+                f"--config_file configs/train.json --bundle_root . in {bundle.folder}"
+            )
+    values: dict[str, Any] = {key: str(file) for key, file in files.items()}
+    return values if device is None else {**values, "device": str(device)}

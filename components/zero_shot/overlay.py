@@ -1,0 +1,98 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Maps and boxes drawn over an image, one panel for each thing that was asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from radbundles.components.reports import overlay_heat_map
+from radbundles.components.zero_shot.locate import sample_content
+from radbundles.components.zero_shot.results import Grounding, Segmentation
+
+LONGEST = 1024
+NARROWEST = 320
+SAMPLES = 96
+BOX = (64, 224, 255)  # not among the colors of the heat map
+BACKGROUND, TEXT = (18, 18, 22), (235, 235, 235)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows.
+
+    Args:
+        title: the phrase or the class.
+        found: where it lies.
+        strongest: largest range (peak less lowest value) of all maps that are to be compared with this one; gets the
+            last color, so that a map with hardly any slope stays pale.
+    """
+
+    title: str
+    found: Grounding | Segmentation
+    strongest: float
+
+
+def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
+    """Draw panels side by side, each in the proportions of the image.
+
+    Args:
+        preview: the image, uint8 [h, w], over the whole of the original.
+        panels: at least one.
+
+    Returns:
+        RGB picture. A panel's longest side is that of the preview, at most 1024 for one panel and less for several.
+    """
+    columns = min(4, math.ceil(math.sqrt(len(panels))))
+    picture = Image.fromarray(preview)
+    side = max(LONGEST // columns, NARROWEST)
+    if max(picture.size) < NARROWEST:  # a thumbnail has no room for a title
+        grow = NARROWEST / max(picture.size)
+        picture = picture.resize((round(picture.width * grow) or 1, round(picture.height * grow) or 1))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    gray = np.asarray(picture, dtype=np.float32) / 255
+    points = max(11, min(18, picture.width // 24))
+    font = ImageFont.load_default(size=points)
+    head = round(points * 1.8)
+    tile, gap = (max(picture.width, NARROWEST // 2), picture.height + head), 4
+    rows = math.ceil(len(panels) / columns)
+    sheet = Image.new("RGB", (columns * (tile[0] + gap) - gap, rows * (tile[1] + gap) - gap), BACKGROUND)
+    for place, panel in enumerate(panels):
+        row, column = divmod(place, columns)
+        left, top = column * (tile[0] + gap), row * (tile[1] + gap)
+        sheet.paste(_panel(gray, panel, font), (left, top + head))
+        value = f" {panel.found.similarity:.2f}"
+        draw = ImageDraw.Draw(sheet)
+        title = _shorten(draw, panel.title, tile[0] - draw.textlength(value, font=font) - 8, font)
+        draw.text((left + 4, top + head // 2), title + value, fill=TEXT, font=font, anchor="lm")
+    return sheet
+
+
+def _panel(gray: np.ndarray, panel: Panel, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
+    found = panel.found
+    heat = sample_content(found.cells[None], found.frame, SAMPLES)[0].cpu().numpy() - found.place.low
+    blended = overlay_heat_map(gray, heat.clip(min=0), maximum=panel.strongest)
+    picture = Image.fromarray(np.rint(blended * 255).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    scale = np.array([picture.width / found.frame.width, picture.height / found.frame.height] * 2)
+    for box, score in zip(found.boxes, found.scores, strict=True):
+        x0, y0, x1, y1 = (box * scale).tolist()
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=BOX, width=2)
+        draw.text((x0 + 4, y0 + 2), f"{score:.2f}", fill=BOX, font=font)
+    return picture
+
+
+def _shorten(
+    draw: ImageDraw.ImageDraw, text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str:
+    text = " ".join(text.split())
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(text + "...", font=font) > width:
+        text = text[:-1]
+    return text.rstrip() + "..."

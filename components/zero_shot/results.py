@@ -1,0 +1,120 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What zero-shot use returns, in the pixels of the image as it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from radbundles.components.inference import Concern
+from radbundles.components.zero_shot.locate import Place
+from radbundles.transforms import FittedFrame
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """Features of images, to ask several questions of without encoding them again.
+
+    Attributes:
+        cells: [B, D, h, w] float32, not normalized.
+        pooled: mean of the cells scaled to length 1, [B, D] float32.
+        frames: how each image lies in the square that the network saw.
+        concerns: what makes an answer about each image doubtful.
+    """
+
+    cells: torch.Tensor
+    pooled: torch.Tensor
+    frames: tuple[FittedFrame, ...]
+    concerns: tuple[tuple[Concern, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> ImageEmbedding:
+        """Return the embedding of one image, still with its batch axis."""
+        place = range(len(self))[index]
+        one = slice(place, place + 1)
+        return ImageEmbedding(self.cells[one], self.pooled[one], self.frames[one], self.concerns[one])
+
+    def __iter__(self) -> Iterator[ImageEmbedding]:
+        return (self[place] for place in range(len(self)))
+
+
+@dataclass(frozen=True, repr=False)
+class _Located:
+    """Shared by what lies somewhere: the similarity with the whole image, and where it stands out.
+
+    Attributes:
+        similarity: of the whole image.
+        cells: smoothed map [h, w] over the square that the network saw.
+        frame: how the image lies in that square.
+        place: point, peak, threshold and boxes.
+    """
+
+    similarity: float
+    cells: torch.Tensor
+    frame: FittedFrame
+    place: Place
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """(x, y) of the highest value of the map, in pixels."""
+        return self.place.point
+
+    @property
+    def peak(self) -> float:
+        """Highest value of the map."""
+        return self.place.peak
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """[n, 4] float32 (x0, y0, x1, y1) in pixels, ends exclusive; n may be 0."""
+        return self.place.boxes
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Highest value of the map inside each box's component, [n] float32, falling."""
+        return self.place.scores
+
+    @cached_property
+    def map(self) -> np.ndarray:
+        """The map in the pixels of the image, [H, W] float32; made at the first use."""
+        return self.frame.to_original(self.cells).cpu().numpy()
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """1 where the map reaches the threshold of the boxes, [H, W] uint8; empty where there is no slope."""
+        return ((self.map >= self.place.threshold) & (self.peak > self.place.low)).astype(np.uint8)
+
+
+@dataclass(frozen=True, repr=False)
+class Grounding(_Located):
+    """Where a phrase lies in an image. All values are cosines, not probabilities.
+
+    Attributes:
+        phrase: what was asked.
+    """
+
+    phrase: str
+
+    def __repr__(self) -> str:
+        return f"Grounding({self.phrase!r}, similarity={self.similarity:.3f}, {len(self.boxes)} boxes)"
+
+
+@dataclass(frozen=True, repr=False)
+class Segmentation(_Located):
+    """Where a class lies in an image. Values are mean cosines, or scores against the denied prompts in [0, 1].
+
+    Attributes:
+        name: the class.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Segmentation({self.name!r}, similarity={self.similarity:.3f}, {len(self.boxes)} boxes)"

@@ -1,0 +1,168 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What was found in each image, as a JSON file and a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
+
+from radbundles.components.inference.write_maps import file_name
+from radbundles.components.zero_shot.inferer import ZeroShotInferer
+from radbundles.components.zero_shot.overlay import Panel, draw_overlay
+from radbundles.components.zero_shot.results import Grounding, Segmentation
+from radbundles.transforms import FittedFrame
+
+NOTE = (
+    "Research software. A similarity is no probability and no diagnosis: compare it with that of other images or "
+    "phrases. This is not a medical device."
+)
+
+
+@cache
+def findings_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one findings file."""
+    text = resources.files(__package__).joinpath("findings.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+class WriteFindings:
+    """Write ``<image>.json``, as ``findings.schema.json`` says, and ``<image>.png`` for each image of an evaluator.
+
+    Coordinates are pixels of the original image. The picture comes first and each file appears whole or not at all,
+    so that where the JSON file is, the picture is too. No patient's name or id is written.
+
+    Args:
+        folder: where the files go; names are those of the images, made flat and safe.
+        inferer: the evaluator's inferer, which knows what was asked.
+        model: ``name`` and ``version`` of what answered.
+        pictures: write pictures too; their batch needs a ``preview``, see :class:`PreviewRadiographd`.
+        on_image: called with what is written for each image.
+
+    Raises:
+        ValueError: if model lacks its name or version.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        inferer: ZeroShotInferer,
+        *,
+        model: Mapping[str, str],
+        pictures: bool = True,
+        on_image: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        if set(model) != {"name", "version"}:
+            raise ValueError(f"model must have a name and a version, got {sorted(model)}")
+        self.folder = Path(folder)
+        self.inferer = inferer
+        self.model = {key: str(model[key]) for key in ("name", "version")}
+        self.pictures = pictures
+        self.on_image = on_image
+
+    def attach(self, engine: Workflow) -> None:
+        """Attach to an evaluator whose inferer is the one given, and whose loader is ``ImageBatches``.
+
+        Its samples have ``warnings``, see :class:`~radbundles.components.inference.RequireRadiographd`.
+        """
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Write the files of a batch."""
+        batch, pred = engine.state.batch, engine.state.output["pred"]
+        maps, similarity = pred["maps"].cpu(), pred["similarity"].cpu()
+        for place, name in enumerate(batch["id"]):
+            meta = batch["meta"][place]
+            preview = batch["preview"][place] if self.pictures else None
+            warnings = batch["warnings"][place]
+            self.write(name, maps[place], similarity[place], meta=meta, warnings=warnings, preview=preview)
+
+    def write(
+        self,
+        name: str,
+        maps: torch.Tensor,
+        similarity: torch.Tensor,
+        *,
+        meta: Mapping[str, Any],
+        warnings: Sequence[str] = (),
+        preview: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """Write the files of one image.
+
+        Args:
+            name: of the image.
+            maps: [N, h, w] of the inferer.
+            similarity: [N].
+            meta: what a fitted image knows of itself.
+            warnings: what makes the answer doubtful.
+            preview: the image, uint8 [h, w]; None writes no picture.
+
+        Returns:
+            The content of the JSON file.
+        """
+        asked = self.inferer
+        tool, count = asked.zero_shot, len(asked.phrases)
+        frame = FittedFrame.of(meta)
+        phrases = tool.groundings(maps[:count], similarity[:count], frame, asked.phrases)
+        classes = tool.segmentations(maps[count:], similarity[count:], frame, asked.classes, negatives=asked.negatives)
+        measure = "against denial" if asked.negatives else "cosine"
+        record = {
+            "image": name,
+            "size": [frame.width, frame.height],
+            "phrases": [{"text": one.phrase, **_located(one)} for one in phrases],
+            "classes": [{"name": one.name, "measure": measure, **_located(one)} for one in classes.values()],
+            "warnings": list(warnings),
+            "model": self.model,
+            "note": NOTE,
+        }
+        stem = file_name(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if preview is not None:
+            stream = io.BytesIO()
+            panels = [*_panels(phrases), *_panels(list(classes.values()))]
+            draw_overlay(preview, panels).save(stream, format="PNG")
+            _write(self.folder / f"{stem}.png", stream.getvalue())
+        text = json.dumps(record, indent=2, ensure_ascii=False)
+        _write(self.folder / f"{stem}.json", (text + "\n").encode())
+        if self.on_image is not None:
+            self.on_image(record)
+        return record
+
+
+def _located(found: Grounding | Segmentation) -> dict[str, Any]:
+    return {
+        "similarity": _value(found.similarity),
+        "peak": _value(found.peak),
+        "point": [round(position, 1) for position in found.point],
+        "boxes": [
+            {"box": [round(float(edge), 1) for edge in box], "similarity": _value(float(score))}
+            for box, score in zip(found.boxes, found.scores, strict=True)
+        ],
+    }
+
+
+def _value(similarity: float) -> float:
+    return round(min(1.0, max(-1.0, similarity)), 4)  # a cosine of 1 may come out a rounding error above
+
+
+def _panels(found: Sequence[Grounding | Segmentation]) -> list[Panel]:
+    strongest = max((one.peak - one.place.low for one in found), default=0.0)
+    return [Panel(one.phrase if isinstance(one, Grounding) else one.name, one, strongest) for one in found]
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
