@@ -12,11 +12,14 @@ from radbundles.components.metrics.classification import (
     multiclass_accuracy,
 )
 from radbundles.components.metrics.grounding import GROUNDING_SCORES, grounding_score, grounding_scores
+from radbundles.components.metrics.grounding_table import GroundingTable
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
 from radbundles.components.metrics.losses import LossAverage
 from radbundles.components.metrics.mean import EpochMean
 from radbundles.components.metrics.protocols import PROTOCOLS, GroundingProtocol, grounding_protocol
 from radbundles.components.metrics.regions import to_display, under_mask, under_window
+from radbundles.components.metrics.score_classification import ScoreClassification
+from radbundles.components.metrics.score_grounding import ScoreGrounding
 from radbundles.components.metrics.thresholds import choose_thresholds
 from radbundles.components.metrics.tokens import MaskedTokenAccuracy, MaskedTokenCount
 
@@ -26,12 +29,15 @@ __all__ = [
     "ClassificationScores",
     "EpochMean",
     "GroundingProtocol",
+    "GroundingTable",
     "ImagePSNR",
     "ImageSSIM",
     "Interval",
     "LossAverage",
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
+    "ScoreClassification",
+    "ScoreGrounding",
     "bootstrap_interval",
     "centered_box_map",
     "choose_thresholds",
