@@ -8,6 +8,13 @@ if __name__ == "losses":
     raise ImportError("import radbundles.losses, not losses: the folder is part of the package radbundles")
 
 from radbundles.losses.context_super_resolution import ContextSuperResolutionLoss as ContextSuperResolutionLoss
+from radbundles.losses.dcxfm_objective import DCXFMObjective as DCXFMObjective
+from radbundles.losses.dcxfm_objective import official_word_mask as official_word_mask
 from radbundles.losses.ecamp_objective import ECAMPObjective as ECAMPObjective
 from radbundles.losses.masked_image import MaskedImageLoss as MaskedImageLoss
 from radbundles.losses.rebalanced_mlm import RebalancedMLMLoss as RebalancedMLMLoss
+from radbundles.losses.self_distillation import SelfDistillationLoss as SelfDistillationLoss
+from radbundles.losses.soft_contrast import SoftContrastLoss as SoftContrastLoss
+from radbundles.losses.word_region import WordRegionLoss as WordRegionLoss
+from radbundles.losses.word_region import word_region_attention as word_region_attention
+from radbundles.losses.word_region_similarity import word_region_similarity as word_region_similarity
