@@ -199,7 +199,7 @@ class GroundingTable:
             lines.append(entry["protocol"])
             for method, scores in entry["mean"].items():
                 values = (f"{name} {_text(bounds)}" for name, bounds in scores.items())
-                lines.append(f"  {method:<12} " + "  ".join(values))
+                lines.append(f"  {method:<12}  " + "  ".join(values))
         return "\n".join(lines)
 
 
