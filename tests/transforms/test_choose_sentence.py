@@ -22,8 +22,14 @@ SENTENCES = [
 
 
 def sample(labels: dict[str, int], sentences: list[dict[str, Any]] | None = None) -> dict[Any, Any]:
-    item = {"id": "a", "labels": labels, "sentences": SENTENCES if sentences is None else sentences}
+    item: dict[Any, Any] = {"id": "a", "labels": labels, "sentences": SENTENCES if sentences is None else sentences}
     return EncodeLabelsd("chexpert", missing="absent")(item)
+
+
+def seeded(seed: int) -> ChooseSentenced:
+    choose = ChooseSentenced("chexpert")
+    choose.set_random_state(seed)
+    return choose
 
 
 def test_first_of_the_best_without_chance() -> None:
@@ -35,7 +41,7 @@ def test_first_of_the_best_without_chance() -> None:
 
 
 def test_best_are_drawn_evenly_and_no_other() -> None:
-    choose = ChooseSentenced("chexpert").set_random_state(0)
+    choose = seeded(0)
     item = sample({"Pleural Effusion": 1})
     drawn = Counter(choose(item)["sentence"] for _ in range(400))
     assert set(drawn) == {"there is a left pleural effusion", "left basal effusion"}
@@ -48,7 +54,7 @@ def test_normal_image_gets_the_normal_sentence() -> None:
 
 def test_unknown_classes_do_not_count() -> None:
     item = EncodeLabelsd("chexpert")({"labels": {"Pneumothorax": 0}, "sentences": SENTENCES[1:]})
-    drawn = {ChooseSentenced("chexpert").set_random_state(seed)(item)["sentence"] for seed in range(60)}
+    drawn = {seeded(seed)(item)["sentence"] for seed in range(60)}
     assert drawn == {entry["text"] for entry in SENTENCES[1:]}
 
 
@@ -66,7 +72,7 @@ def test_choice_depends_on_its_own_random_state_alone() -> None:
     for disturbance in (1, 2):
         np.random.seed(disturbance)
         torch.manual_seed(disturbance)
-        choose = ChooseSentenced("chexpert").set_random_state(7)
+        choose = seeded(7)
         runs.append([choose(item)["sentence"] for _ in range(20)])
     assert runs[0] == runs[1] and len(set(runs[0])) == 2
 

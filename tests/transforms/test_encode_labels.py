@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from radbundles.transforms import EncodeLabelsd, label_table
 
 
 def test_codes_are_added_and_the_item_is_kept() -> None:
-    item = {"id": "a", "labels": {"effusion": 1, "Pneumonia": 0, "knee": 1}}
+    item: dict[Any, Any] = {"id": "a", "labels": {"effusion": 1, "Pneumonia": 0, "knee": 1}}
     sample = EncodeLabelsd("chexpert")(item)
     expected = torch.zeros(14)
     expected[8], expected[9], expected[11] = -1, 1, -1

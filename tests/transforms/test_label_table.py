@@ -232,7 +232,7 @@ class TestUnknown:
         assert table.codes({"a": 0, "b": 0}).tolist() == [-1, -1]
 
     @pytest.mark.parametrize("option", [{"missing": "no"}, {"uncertain": "yes"}])
-    def test_option_out_of_range_is_refused(self, own: LabelTable, option: dict[str, str]) -> None:
+    def test_option_out_of_range_is_refused(self, own: LabelTable, option: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=next(iter(option.values()))):
             own.codes({}, **option)
 

@@ -102,7 +102,7 @@ def test_official_words_as_transformers_decodes(shared_data: Path) -> None:
     for text, mask in zip(texts, batch["word_mask"], strict=True):
         ids = theirs(text, padding="max_length", max_length=77, truncation=True)["input_ids"]
         decoded = theirs.decode(ids, clean_up_tokenization_spaces=True)
-        assert int(mask.sum()) == sum(not word.startswith("[") for word in decoded.split())
+        assert int(mask.sum()) == sum(not word.startswith("[") for word in str(decoded).split())
 
 
 def test_batch_is_as_long_as_its_longest_text(tokenizer: Tokenizer) -> None:
@@ -126,7 +126,7 @@ def test_own_tokenizer(tmp_path: Path) -> None:
 def test_transform_goes_to_worker_processes(tokenizer: Tokenizer) -> None:
     transform = TokenizeSentenced(tokenizer, words="official")
     again = pickle.loads(pickle.dumps(transform))
-    item = {"sentence": "no effusion ."}
+    item: dict[Any, Any] = {"sentence": "no effusion ."}
     assert torch.equal(again(item)["word_mask"], transform(item)["word_mask"])
 
 
@@ -135,7 +135,8 @@ def test_text_without_a_token_is_refused(tokenizer: Tokenizer) -> None:
         TokenizeSentenced(tokenizer)({"id": "a", "sentence": " "})
     with pytest.raises(ValueError, match="text 1 has no token"):
         tokenize_sentences(tokenizer, ["no", ""])
-    for texts in ([], "no"):
+    refused: tuple[Any, ...] = ([], "no")
+    for texts in refused:
         with pytest.raises(ValueError, match="list of at least one text"):
             tokenize_sentences(tokenizer, texts)
 

@@ -26,7 +26,7 @@ def test_chest_list_has_the_44_official_names() -> None:
     assert sorted(entity["name"] for entity in content["entities"]) == sorted(OFFICIAL)
 
 
-@pytest.mark.parametrize("name", ["chest", "fundus"])
+@pytest.mark.parametrize("name", ["chest", "chest_classes", "fundus"])
 def test_forms_are_lower_case_unique_and_hold_the_name(name: str) -> None:
     content, _ = read_list(entity_file(name))
     forms = [form for entity in content["entities"] for form in entity["forms"]]
@@ -35,7 +35,7 @@ def test_forms_are_lower_case_unique_and_hold_the_name(name: str) -> None:
     assert all(entity["name"] in entity["forms"] for entity in content["entities"])
 
 
-@pytest.mark.parametrize("name", ["chest", "fundus"])
+@pytest.mark.parametrize("name", ["chest", "chest_classes", "fundus"])
 def test_every_plain_form_is_found_as_its_entity(name: str) -> None:
     content, _ = read_list(entity_file(name))
     terms = {term for entry in content["structures"] for term in entry["terms"]}
@@ -46,7 +46,7 @@ def test_every_plain_form_is_found_as_its_entity(name: str) -> None:
             assert found.get(entity["name"]) == "present", form
 
 
-@pytest.mark.parametrize("name", ["chest", "fundus"])
+@pytest.mark.parametrize("name", ["chest", "chest_classes", "fundus"])
 def test_distilled_sentence_of_an_entity_reads_back_as_that_entity(name: str) -> None:
     content, _ = read_list(entity_file(name))
     distiller = RuleDistiller(name)
@@ -103,7 +103,7 @@ def test_faulty_list_is_refused_with_the_value(tmp_path: Path, changes: dict[str
 
 
 def test_unknown_list_is_refused() -> None:
-    with pytest.raises(FileNotFoundError, match="chest, fundus"):
+    with pytest.raises(FileNotFoundError, match="chest, chest_classes, fundus"):
         RuleDistiller("knee")
 
 
