@@ -54,7 +54,7 @@ def label_sentences(
         chexbert: table of CheXbert to look labels up in instead; a sentence that is not in it is left out.
         minimum_tokens: see :func:`~radbundles.transforms.split_sentences`.
         keep_short: keep a shorter sentence if it says something about a class, such as "normal".
-        complete: let the sentences also label the classes that an item's own labels say nothing about.
+        complete: let the sentences also label the classes that an item's own labels leave unknown (-1 or not there).
         report_sections: names and order of the sections to read; None reads all in the report's own order.
         progress: called after each row.
 
@@ -101,19 +101,20 @@ def label_sentences(
         names = report if report_sections is None else report_sections
         if texts := [text for name in names if (text := " ".join(report.get(name, "").split()))]:
             sentences, kind = read(texts), "reports"
-            derived = _labels_of(sentences, table) if complete or not labels else {}
         else:
-            sentences, kind, derived = template_sentences(table, labels), "templates" if labels else "neither", {}
+            sentences, kind = template_sentences(table, labels), "templates" if labels else "neither"
         counts[kind] += 1
         counts["sentences"] += len(sentences)
         counts["without_sentence"] += not sentences
         counts["own_labels"] += bool(labels)
+        if texts and (complete or not labels):
+            labels = _with_sentences(labels, sentences, table)
         unknown.update(table.unknown_names(own))
         for entry in sentences:
             for name, value in entry["labels"].items():
                 values[_VALUES[value]] += 1
                 by_class.setdefault(name, Counter())[_VALUES[value]] += 1
-        return {"table": table.name, "sentences": sentences, "labels": {**derived, **labels}}
+        return {"table": table.name, "sentences": sentences, "labels": labels}
 
     written = write_records(datalist, out, make, progress=progress)
     return {
@@ -137,19 +138,22 @@ def label_sentences(
     }
 
 
-def _labels_of(sentences: Sequence[Mapping[str, Any]], table: LabelTable) -> dict[str, int]:
-    """What the sentences of one report say together."""
-    labels: dict[str, int] = {}
-    said: set[int] = set()  # of "no finding", which all sentences must agree on
+def _with_sentences(
+    own: Mapping[str, int], sentences: Sequence[Mapping[str, Any]], table: LabelTable
+) -> dict[str, int]:
+    """Labels of an item, those that are unknown taken from what its sentences say together."""
+    said: dict[str, int] = {}
+    normal: set[int] = set()  # what the sentences say of "no finding", on which all must agree
     none = None if table.no_finding is None else table.names[table.no_finding]
     for entry in sentences:
         for name, value in entry["labels"].items():
             if name == none:
-                said.add(value)
-            elif name not in labels or _RANK[value] > _RANK[labels[name]]:
-                labels[name] = value
-    if none is not None and said:
-        supports = {table.names[place] for place in table.supports}
-        found = any(value != 0 for name, value in labels.items() if name not in supports)
-        labels[none] = int(said == {1} and not found)
+                normal.add(value)
+            elif name not in said or _RANK[value] > _RANK[said[name]]:
+                said[name] = value
+    labels = {**own, **said, **{name: value for name, value in own.items() if value != -1}}
+    if none is not None and normal and own.get(none, -1) == -1:
+        kept = {none, *(table.names[place] for place in table.supports)}
+        found = any(value != 0 for name, value in labels.items() if name not in kept)
+        labels[none] = int(normal == {1} and not found)
     return labels

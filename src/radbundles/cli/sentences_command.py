@@ -26,7 +26,7 @@ def sentences(
         bool, typer.Option("--drop-short", help="Leave out every shorter sentence, also one that says something.")
     ] = False,
     complete: Annotated[
-        bool, typer.Option("--complete", help="Let reports label the classes that an item's labels say nothing about.")
+        bool, typer.Option("--complete", help="Let reports label the classes that an item's labels leave unknown.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

@@ -99,10 +99,27 @@ def test_own_labels_come_first_and_alone_unless_completed(tmp_path: Path) -> Non
     (record,), summary = run(tmp_path, row)
     assert record["labels"] == {"edema": 1}
     assert (summary["own_labels"], summary["unknown_labels"]) == (1, {"knee": 1})
-    (record,), _ = run(tmp_path, row, complete=True)
-    assert record["labels"] == {"edema": 1, "effusion": 1, "no finding": 0}
+    (record,), _ = run(tmp_path, row | {"labels": {**row["labels"], "effusion": -1, "mass": -1}}, complete=True)
+    assert record["labels"] == {"edema": 1, "effusion": 1, "mass": -1, "no finding": 0}
     (record,), _ = run(tmp_path, item("a", report={"text": "No edema."}, labels={"knee": 1}))
     assert record["labels"] == {"edema": 0, "no finding": 1}
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "labels"),
+    [
+        ({"mass": 1}, "No edema.", {"mass": 1, "edema": 0, "no finding": 0}),
+        ({"mass": -1}, "No edema.", {"mass": -1, "edema": 0, "no finding": 0}),
+        ({"mass": 0, "tube": 1}, "No edema.", {"mass": 0, "tube": 1, "edema": 0, "no finding": 1}),
+        ({"no finding": 1}, "Small effusion.", {"no finding": 1, "effusion": 1}),
+        ({"no finding": -1}, "No edema.", {"no finding": 1, "edema": 0}),
+    ],
+)
+def test_completed_labels_do_not_deny_what_the_item_has(
+    tmp_path: Path, own: dict[str, int], text: str, labels: dict[str, int]
+) -> None:
+    (record,), _ = run(tmp_path, item("a", report={"text": text}, labels=own), complete=True)
+    assert record["labels"] == labels
 
 
 def test_labels_without_a_report_make_sentences(tmp_path: Path) -> None:
