@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from radbundles.components.hub.bundle_check import BundleReport, check_bundle
+from radbundles.components.hub.bundle_values import bundle_values
 from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
@@ -18,6 +19,7 @@ __all__ = [
     "Codec",
     "Diagnosis",
     "WeightsReport",
+    "bundle_values",
     "bundle_workflow",
     "check_bundle",
     "check_weights",

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from radbundles.components.hub.bundles import Bundle, find_bundle
+from radbundles.components.hub.bundle_values import bundle_values
+from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.workflow import bundle_workflow
 from radbundles.components.zero_shot.zero_shot import ZeroShot
@@ -46,33 +46,3 @@ def load_zero_shot(
     load_weights(get("network"), values["weights"])
     zero_shot: ZeroShot = get("zero_shot")
     return zero_shot
-
-
-def bundle_values(
-    bundle: Bundle,
-    *,
-    weights: str | os.PathLike[str] | None,
-    tokenizer: str | os.PathLike[str] | None,
-    device: str | None,
-) -> dict[str, Any]:
-    """Return weights, tokenizer and device as values of ``inference.json``, having made sure that the files are there.
-
-    Raises:
-        FileNotFoundError: if weights or tokenizer are missing; says how to get them.
-    """
-    files = {
-        "weights": Path(weights) if weights is not None else bundle.weights,
-        "tokenizer": Path(tokenizer) if tokenizer is not None else bundle.folder / "models" / "tokenizer.json",
-    }
-    given = {"weights": weights, "tokenizer": tokenizer}
-    for key, file in files.items():
-        if file is None or not (file.is_file() or (key == "tokenizer" and file.is_dir())):
-            if given[key] is not None:
-                raise FileNotFoundError(f"no {key} at {file}")
-            raise FileNotFoundError(
-                f"bundle {bundle.name} comes without {key}: name those of a training run with --weights and "
-                f"--tokenizer, or pack them into a bundle (radbundles pack). To train: python -m monai.bundle run "
-                f"--config_file configs/train.json --bundle_root . in {bundle.folder}"
-            )
-    values: dict[str, Any] = {key: str(file) for key, file in files.items()}
-    return values if device is None else {**values, "device": str(device)}

@@ -11,9 +11,9 @@ from monai.data import Dataset
 from monai.transforms import Compose, SelectItemsd
 from PIL import Image
 
-from radbundles.components.inference import ImageBatches, entity_prompts, list_images
+from radbundles.components.inference import ImageBatches, entity_prompts, gather_images, list_images
 from radbundles.components.inference.write_maps import file_name
-from radbundles.transforms import LoadRadiographd, ResizeRadiographd
+from radbundles.transforms import FitRadiographd, FittedFrame, LoadRadiographd, ResizeRadiographd
 
 
 def picture(path: Path) -> None:
@@ -78,3 +78,26 @@ def test_prompts_flag_the_pieces_of_the_entity(golden_dir: Path) -> None:
         pytest.skip("no tokenizer among the reference files")
     [(ids, flags)] = entity_prompts(tokenizer, ["effusion"])
     assert (ids, flags) == ([2, 219, 149, 203, 16], [False, False, False, True, False])
+
+
+def test_files_and_folders_are_gathered_and_ids_stay_apart(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        picture(tmp_path / name)
+    (tmp_path / "3.img").write_bytes(b"named, hence tried whatever its suffix")
+    items = gather_images([tmp_path / "a", tmp_path / "b" / "1.png", tmp_path / "3.img", tmp_path / "a" / "2.png"])
+    one, other = (tmp_path / "a/1.png").as_posix(), (tmp_path / "b/1.png").as_posix()
+    assert [item["id"] for item in items] == [one, "2.png", other, "3.img"]
+    assert [Path(item["image"]).name for item in items] == ["1.png", "2.png", "1.png", "3.img"]
+
+
+def test_a_batch_brings_along_what_is_known_of_each_image(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    Image.fromarray(np.arange(128, dtype=np.uint8).reshape(8, 16)).save(tmp_path / "2.png")
+    transform = Compose([LoadRadiographd("image"), FitRadiographd("image", size=8)])
+    items = [{**item, "note": item["id"].upper()} for item in list_images(tmp_path)]
+    loader = ImageBatches(Dataset(items, transform), faults=tmp_path / "faults.jsonl")
+    [batch] = loader
+    assert batch["note"] == ["1.PNG", "2.PNG"] and batch["image"].shape == (2, 1, 8, 8)
+    frames = [FittedFrame.of(meta) for meta in batch["meta"]]
+    assert [(frame.height, frame.width) for frame in frames] == [(8, 8), (8, 16)]
+    assert (loader.done, loader.refused) == (2, 0)

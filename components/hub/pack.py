@@ -1,0 +1,220 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a training run to a bundle that needs nothing but itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import radbundles
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
+    from torch import nn
+
+# What belongs to a run and not to the weights.
+_OF_THE_RUN = frozenset(
+    "about amp bundle_root dataset_dir device imports num_workers batch_size output_dir seed tokenizer weights".split()
+)
+_LOAD_TEXT = "radbundles.networks.load_text_encoder"
+_BUILD = "radbundles.networks.pretrained_model.build_model"
+
+
+def pack_bundle(
+    bundle_root: str | os.PathLike[str],
+    configs: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str],
+    tokenizer: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+) -> Path:
+    """Make a bundle for inference of a trained network.
+
+    Its ``inference.json`` is that of the trained bundle, with the network as the run built it, and with the run's
+    values of every setting that both share (size of the image, channels, longest text). What the run loaded from
+    elsewhere, such as a published text encoder, is written down as its configuration, since the weights bring its
+    tensors. The result appears whole or not at all, and only if its weights load into its network.
+
+    Args:
+        bundle_root: the bundle that was trained.
+        configs: names of the configs of the run in their order, such as ``["train", "tiny"]``.
+        out: folder to make; its name is the new bundle's.
+        weights: of the run, safetensors or a file of ``torch.save`` that holds tensors alone.
+        tokenizer: of the run, or the folder of its text encoder.
+        overrides: values by config id that the run was started with.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        FileExistsError: if ``out`` is there already.
+        FileNotFoundError: if a config, the weights or the tokenizer are missing.
+        ValueError: if the weights do not fit, or the network depends on something that cannot be written down.
+    """
+    from radbundles.components.engines.best_model import save_atomically
+    from radbundles.components.hub.load_weights import load_weights
+    from radbundles.components.hub.workflow import bundle_workflow, literal
+    from radbundles.networks.checkpoint_file import file_provenance, read_checkpoint
+
+    root, out = Path(bundle_root), Path(out)
+    if out.exists():
+        raise FileExistsError(f"{out} is there already: name another folder, or remove it")
+    state, origin = read_checkpoint(Path(weights)), file_provenance(Path(weights))
+    inference = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))
+    # Overrides mean what they mean on the command line of a run, where a text may be an expression; paths do not.
+    values = {"bundle_root": literal(str(root)), "tokenizer": literal(str(tokenizer)), **(overrides or {})}
+    training = _training_config(root, configs, values)
+    _take_settings(inference, training)
+    network = _network_def(training)
+    inference["network_def"] = {**inference["network_def"], **network, "_target_": inference["network_def"]["_target_"]}
+    if "name" in inference.get("model", {}):
+        inference["model"]["name"] = out.name
+
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        (partial / "configs").mkdir(parents=True)
+        _copy_documents(root, partial)
+        _write_json(partial / "configs" / "inference.json", inference)
+        save_atomically(state, partial / "models" / "model.pt")
+        _save_tokenizer(Path(tokenizer), partial / "models" / "tokenizer.json")
+        made = bundle_workflow(partial, ["inference"], device="cpu", dataset_dir=str(partial))
+        own: nn.Module = made.parser.get_parsed_content("network")
+        load_weights(own, partial / "models" / "model.pt")
+        _write_json(partial / "configs" / "metadata.json", _metadata(root, inference, own))
+        record = {
+            "bundle": root.resolve().name,
+            "configs": list(configs),
+            "overrides": {key: value for key, value in (overrides or {}).items() if not _is_path(value)},
+            "weights": origin,
+            "tokenizer": file_provenance(partial / "models" / "tokenizer.json"),
+            "radbundles": radbundles.__version__,
+        }
+        _write_json(partial / "docs" / "packed.json", record)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _training_config(root: Path, configs: Sequence[str], values: Mapping[str, Any]) -> ConfigParser:
+    from monai.bundle import ConfigParser
+
+    files = [root / "configs" / f"{name}.json" for name in configs]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"bundle {root.name} has no config {file.stem!r}")
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    parser.update(dict(values))
+    return parser
+
+
+def _take_settings(inference: dict[str, Any], training: ConfigParser) -> None:
+    """Put the training's values in place of those of inference, for the plain settings that both have."""
+    raw = copy.deepcopy(training.get())
+    for key, value in inference.items():
+        plain = not isinstance(value, (dict, list)) and not (isinstance(value, str) and value.startswith(("$", "@")))
+        if plain and key in raw and key not in _OF_THE_RUN:
+            inference[key] = _plain(training.get_parsed_content(key), key)
+
+
+def _network_def(training: ConfigParser) -> dict[str, Any]:
+    """The network's definition as plain values, free of what it was loaded from."""
+    definition = copy.deepcopy(training.get("network_def"))
+    if not isinstance(definition, dict) or "_target_" not in definition:
+        raise ValueError(f"network_def must be an object with a _target_, got {definition!r}")
+    built: nn.Module = training.get_parsed_content("network_def")
+
+    def write(node: Any, path: tuple[str, ...]) -> Any:
+        where = "#".join(("network_def", *path))
+        if isinstance(node, dict):
+            if node.get("_target_") == _LOAD_TEXT:
+                return {"_target_": _BUILD, "config": _model_config(built.get_submodule(".".join(path)))}
+            made = {key: write(value, (*path, key)) for key, value in node.items() if key != "weights"}
+            if isinstance(made.get("source"), str):  # a published model, named by repository or folder
+                model: Any = built.get_submodule(".".join(path)).get_submodule("model")
+                made = {key: value for key, value in made.items() if key != "revision"}
+                made["source"] = _model_config(model)
+            return made
+        if isinstance(node, list):
+            return [write(value, (*path, str(place))) for place, value in enumerate(node)]
+        if isinstance(node, str) and node.startswith(("$", "@")):
+            return _plain(training.get_parsed_content(where), where)
+        return node
+
+    written: dict[str, Any] = write(definition, ())
+    return written
+
+
+def _model_config(model: Any) -> dict[str, Any]:
+    """Configuration of a model of transformers without what differs from machine to machine."""
+    config = model.config.to_diff_dict()
+    dropped = ("_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype")
+    return {"model_type": model.config.model_type} | {key: value for key, value in config.items() if key not in dropped}
+
+
+def _plain(value: Any, where: str) -> Any:
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{where} is a {type(value).__name__}, which cannot be written into a config: use plain values there"
+        ) from None
+
+
+def _copy_documents(root: Path, folder: Path) -> None:
+    for name in ("LICENSE", "configs/metadata.json", "configs/logging.conf"):
+        if (root / name).is_file():
+            shutil.copyfile(root / name, folder / name)
+    if (root / "docs").is_dir():
+        shutil.copytree(root / "docs", folder / "docs")
+    (folder / "docs").mkdir(exist_ok=True)
+
+
+def _save_tokenizer(source: Path, target: Path) -> None:
+    if source.is_file() and source.suffix == ".json":
+        shutil.copyfile(source, target)
+        return
+    from radbundles.transforms import load_text_tokenizer
+
+    load_text_tokenizer(source).save(str(target))
+
+
+def _metadata(root: Path, inference: Mapping[str, Any], network: nn.Module) -> dict[str, Any]:
+    """The bundle's metadata with the shapes that this network takes and gives."""
+    import torch
+
+    metadata: dict[str, Any] = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    formats = metadata["network_data_format"]
+    image, size = formats["inputs"]["image"], inference.get("image_size")
+    if size is None:
+        return metadata
+    channels = inference.get("channels", image["num_channels"])
+    _reshape(image, channels, [size, size])
+    with torch.inference_mode():
+        answer = network.eval()(torch.zeros(1, channels, size, size))
+    if isinstance(answer, torch.Tensor):
+        _reshape(formats["outputs"]["pred"], answer.shape[1], list(answer.shape[2:]))
+    return metadata
+
+
+def _reshape(tensor: dict[str, Any], channels: int, shape: list[int]) -> None:
+    if tensor["num_channels"] != channels and "channel_def" in tensor:
+        first = next(iter(tensor["channel_def"].values()), "feature")
+        tensor["channel_def"] = {str(number): first for number in range(channels)}
+    tensor["num_channels"], tensor["spatial_shape"] = channels, shape
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and os.sep in value
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")

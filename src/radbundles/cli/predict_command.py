@@ -1,0 +1,136 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``radbundles predict``: where phrases and classes lie in radiographs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from radbundles.cli.app import app
+
+_SHOWN_FAULTS = 20
+_HELP = """Find phrases and classes in radiographs: DICOM, PNG, JPEG, NIfTI, files or whole folders.
+
+For each image it writes OUT/IMAGE.json (similarity, point and boxes in the pixels of the image) and OUT/IMAGE.png.
+A similarity is no probability. Images that are broken, blank or lateral are named in OUT/faults.jsonl.
+
+Exit code: 0 all images answered, 1 some could not be, 2 nothing could be done.
+
+Example:
+
+radbundles predict films/ --phrase "left pleural effusion" --class Cardiomegaly --bundle mine --out found
+"""
+
+
+@app.command("predict", help=_HELP)
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is found.")],
+    phrases: Annotated[list[str] | None, typer.Option("--phrase", help="Words to look for; may be repeated.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Class of the prompt table; may be repeated.")
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="Name or folder of a bundle.")] = "dcxfm_pretrain",
+    configs: Annotated[
+        list[str] | None, typer.Option("--config", help="Overlay the weights were trained with, such as tiny.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="In place of the bundle's own.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="In place of the bundle's own.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="Prompt table: a name or a JSON file of your own.")] = None,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0; by default a GPU if there is one.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
+    min_similarity: Annotated[float | None, typer.Option(help="Least similarity of a box, a cosine.")] = None,
+) -> None:
+    """See ``_HELP``."""
+    from radbundles.components.hub.bundle_values import bundle_values
+    from radbundles.components.hub.bundles import find_bundle
+
+    if not phrases and not classes:
+        raise typer.BadParameter("nothing to look for: give --phrase or --class")
+    try:
+        found = find_bundle(bundle)
+        values = bundle_values(found, weights=weights, tokenizer=tokenizer, device=device)
+    except (LookupError, OSError) as error:
+        raise typer.BadParameter(str(error.args[-1])) from error
+    values |= {"phrases": list(dict.fromkeys(phrases or [])), "classes": list(dict.fromkeys(classes or []))}
+    values |= {"output_dir": str(out), "batch_size": batch_size}
+    values |= {} if prompts is None else {"prompts": prompts}
+    values |= {} if min_similarity is None else {"min_similarity": min_similarity}
+    done, faults = _run(found.folder, ("inference", *(configs or ())), images, values)
+    for fault in faults[:_SHOWN_FAULTS]:
+        typer.secho(f"refused {fault['id']}: {fault['reason']}", fg="red", err=True)
+    if len(faults) > _SHOWN_FAULTS:
+        typer.echo(f"... and {len(faults) - _SHOWN_FAULTS} more", err=True)
+    where = f", see {out / 'faults.jsonl'}" if faults else ""
+    typer.echo(f"{_count(done)} answered, written to {out}; {_count(len(faults))} refused{where}.")
+    typer.echo("A similarity is no probability. Research software, not a medical device.")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _run(
+    folder: Path, configs: tuple[str, ...], images: list[Path], values: dict[str, Any]
+) -> tuple[int, list[dict[str, str]]]:
+    """Run the bundle's inference workflow; returns how many images were answered, and the faults of the others."""
+    import json
+
+    from tqdm import tqdm
+
+    from radbundles.components.hub.workflow import bundle_workflow
+    from radbundles.components.inference import gather_images
+    from radbundles.components.zero_shot import WriteFindings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # readers warn of harmless oddities of files; what matters is a fault
+        logging.getLogger("radbundles.components.inference.image_folder").setLevel(logging.ERROR)  # told at the end
+        try:
+            items = gather_images(images)
+            # A few images are read before a process has started.
+            spare = min(4, (os.cpu_count() or 1) - 1)
+            values["num_workers"] = spare if len(items) > 4 * values["batch_size"] else 0
+            workflow = bundle_workflow(folder, configs, images=items, **values)
+            get = workflow.parser.get_parsed_content
+            writer = next(handler for handler in get("handlers") if isinstance(handler, WriteFindings))
+            loader = get("dataloader")
+            with tqdm(total=len(items), unit=" images", disable=None) as bar:  # on stderr, and only for a terminal
+
+                def show(record: dict[str, Any]) -> None:
+                    bar.write(_rows(record))
+                    bar.update(loader.done + loader.refused - bar.n)
+
+                writer.on_image = show
+                workflow.run()
+                bar.update(len(items) - bar.n)
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # MONAI wraps what a part of a config raises
+                cause = cause.__cause__
+            if not isinstance(cause, (ValueError, LookupError, OSError)):
+                raise
+            raise typer.BadParameter(str(cause)) from error
+    path = loader.faults
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return loader.done, [json.loads(line) for line in lines]
+
+
+def _rows(record: dict[str, Any]) -> str:
+    width, height = record["size"]
+    rows = [f"{record['image']} ({width} x {height})", *(f"  warning: {text}" for text in record["warnings"])]
+    for one in (*record["phrases"], *record["classes"]):
+        x, y = one["point"]
+        name, boxes = one.get("text", one.get("name")), len(one["boxes"])
+        rows.append(
+            f"  {name:40} similarity {one['similarity']:6.3f}, highest {one['peak']:6.3f} at ({x:.0f}, {y:.0f}), "
+            f"{boxes} box{'' if boxes == 1 else 'es'}"
+        )
+    return "\n".join(rows)
+
+
+def _count(number: int) -> str:
+    return f"{number} image{'' if number == 1 else 's'}"

@@ -1,0 +1,114 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from jsonschema import Draft202012Validator
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import radbundles.cli.predict_command as predict_command
+from radbundles.cli.app import app
+from radbundles.components.phantom import write_phantoms
+from radbundles.components.zero_shot import findings_schema, load_zero_shot
+
+
+def predict(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)], env={"COLUMNS": "400"})
+
+
+assert predict_command  # its import is what registers the command
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten files of every kind, three of them of no use: truncated, lateral, constant."""
+    folder = tmp_path_factory.mktemp("films")
+    made = write_phantoms(folder / "made", count=8, seed=5, size=128).parent / "images"
+    dicom, png = sorted(made.glob("*.dcm")), sorted(made.glob("*.png"))
+    for place, path in enumerate(dicom[:3]):
+        shutil.copy(path, folder / f"film{place}.dcm")
+    shutil.copy(dicom[3], folder / "no-suffix")
+    pixels = np.asarray(Image.open(png[0]))
+    shutil.copy(png[0], folder / "film.png")
+    Image.fromarray(pixels[:, 20:100]).save(folder / "sub #1 @50%.jpg")  # marks that configs give a meaning to
+    nibabel.save(nibabel.Nifti1Image(pixels.T.astype(np.float32), np.eye(4)), folder / "film.nii.gz")
+    (folder / "truncated.png").write_bytes(png[1].read_bytes()[:2000])
+    lateral = pydicom.dcmread(dicom[0])
+    lateral.ViewPosition = "LL"
+    lateral.save_as(folder / "lateral.dcm")
+    Image.fromarray(np.full((128, 128), 90, dtype=np.uint8)).save(folder / "constant.png")
+    shutil.rmtree(folder / "made")
+    assert len(list(folder.iterdir())) == 10
+    return folder
+
+
+def test_a_folder_is_answered_but_for_what_is_of_no_use(answering: Path, films: Path, tmp_path: Path) -> None:
+    asked = ["--phrase", "left effusion", "--phrase", "$1 @channels %x #y", "--class", "Pleural Effusion"]
+    done = predict(films, *asked, "--bundle", answering, "--config", "small", "--out", tmp_path, "--batch-size", "4")
+    assert done.exit_code == 1, done.stdout + done.stderr
+    faults = [json.loads(line) for line in (tmp_path / "faults.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {fault["id"]: True for fault in faults} == {"truncated.png": True, "lateral.dcm": True, "constant.png": True}
+    reasons = {fault["id"]: fault["reason"] for fault in faults}
+    assert "lateral" in reasons["lateral.dcm"] and "blank" in reasons["constant.png"]
+    assert "7 images answered" in done.stdout and "3 images refused" in done.stdout
+    found = {}
+    for path in tmp_path.glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        Draft202012Validator(findings_schema()).validate(record)
+        found[record["image"]] = record
+        with Image.open(path.with_suffix(".png")) as picture:
+            assert picture.mode == "RGB" and min(picture.size) > 100
+    expected = {"film0.dcm", "film1.dcm", "film2.dcm", "no-suffix", "film.png", "film.nii.gz", "sub #1 @50%.jpg"}
+    assert set(found) == expected
+    assert found["sub #1 @50%.jpg"]["size"] == [80, 128]
+    for record in found.values():
+        assert [phrase["text"] for phrase in record["phrases"]] == ["left effusion", "$1 @channels %x #y"]
+        assert [one["name"] for one in record["classes"]] == ["Pleural Effusion"]
+        assert record["model"]["name"] == "dcxfm_pretrain"
+        assert "Phantom^" not in json.dumps(record) and "phantom-5" not in json.dumps(record)
+    # The same picture as PNG and as NIfTI gives the same answer.
+    assert found["film.png"]["phrases"][0]["point"] == found["film.nii.gz"]["phrases"][0]["point"]
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_answers_are_those_of_the_python_door(answering: Path, films: Path, tmp_path: Path) -> None:
+    image = films / "film.png"
+    done = predict(image, "--phrase", "left effusion", "--bundle", answering, "--config", "small", "--out", tmp_path)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert "film.png (128 x 128)" in done.stdout and "1 image answered" in done.stdout
+    assert not (tmp_path / "faults.jsonl").exists()
+    [phrase] = json.loads((tmp_path / "film.png.json").read_text(encoding="utf-8"))["phrases"]
+    zero_shot = load_zero_shot(answering, configs=["small"], device="cpu")
+    [found] = zero_shot.ground(image, ["left effusion"])
+    assert phrase["similarity"] == pytest.approx(found.similarity, abs=1e-4)
+    assert phrase["point"] == pytest.approx(found.point, abs=0.1)
+    assert len(phrase["boxes"]) == len(found.boxes) > 0
+    np.testing.assert_allclose([box["box"] for box in phrase["boxes"]], found.boxes, atol=0.1)
+
+
+def test_every_word_of_refusal_says_what_to_do(answering: Path, films: Path, tmp_path: Path) -> None:
+    image, out = films / "film.png", tmp_path / "out"
+    bundle = ["--bundle", str(answering), "--config", "small", "--out", str(out)]
+    cases = (
+        (["--out", str(out)], "give --phrase or --class"),
+        (["--phrase", "effusion", "--out", str(out)], "comes without weights"),
+        (["--phrase", "effusion", "--bundle", "nothing", "--out", str(out)], "no bundle 'nothing'"),
+        (["--class", "Cardiomegally", *bundle], "did you mean Cardiomegaly"),
+        (["--phrase", "effusion", *bundle[:2], *bundle[4:]], "Weights fit the configuration they were trained with"),
+        (["--phrase", "effusion", *bundle, "--config", "large"], "no config 'large'"),
+        (["--phrase", "effusion", *bundle, "--weights", "none.pt"], "no weights at none.pt"),
+    )
+    for arguments, message in cases:
+        done = predict(image, *arguments)
+        told = " ".join(done.stderr.replace("│", " ").split())
+        assert done.exit_code == 2 and message in told, f"{arguments}: {told}"
+        assert "Traceback" not in done.stderr
+    assert not list(out.glob("*.json"))
