@@ -52,13 +52,11 @@ def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int]) -> torc
     for axis, (by_x, by_y, start) in enumerate(weights):
         torch.add(x * by_x, y * by_y + (start - 1), out=grid[0, :, :, axis])
     samples = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
-    if down * across == 1:
-        return samples
-    total = torch.zeros(image.shape[0], *size, dtype=image.dtype)
-    for row in range(down):
-        for column in range(across):
-            total += samples[:, row::down, column::across]
-    return total.div_(down * across)
+    for axis, count in ((1, down), (2, across)):
+        if count > 1:  # sums of slices, faster than pooling
+            samples = samples.unflatten(axis, (-1, count))
+            samples = sum(samples.unbind(axis + 1)) / count
+    return samples
 
 
 def crops_to_original(maps: torch.Tensor, crops: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -1,6 +1,6 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pre-training samples -> batch, without the padding that no report of the batch needs."""
+"""Pre-training samples -> batch, without the padding that no text of the batch needs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from monai.data import MetaTensor
 
 IMAGE_KEYS = ("image", "window")
 REPORT_KEYS = ("labels", "input_ids", "attention_mask", "token_weights", "masked", "entity")
+VIEW_KEYS = ("image_global", "image_local", "image_labels", "text_labels")
+SENTENCE_KEYS = ("input_ids", "attention_mask", "word_mask")
 DTYPES = {
     "image": torch.float32,
     "window": torch.float32,
@@ -44,26 +46,38 @@ def collate_reports(*, trim: bool = True, multiple: int = 8) -> Callable[[Sequen
         ValueError: if ``multiple`` is not positive, or (in the function) if samples differ in their keys or shapes;
             names the ``id`` of a sample.
     """
-    return collate_keys(IMAGE_KEYS, REPORT_KEYS, trim=trim, multiple=multiple)
+    return _collate_function(IMAGE_KEYS, REPORT_KEYS, trim, multiple)
 
 
-def collate_keys(
-    stacked: Sequence[str], padded: Sequence[str], *, trim: bool = True, multiple: int = 8
+def collate_views(
+    *, trim: bool = True, multiple: int = 8, extra: Sequence[str] = ()
 ) -> Callable[[Sequence[Mapping[str, Any]]], Batch]:
-    """Return a collate function for any keys, of which a sample may have some: see :func:`collate_reports`.
+    """Return a collate function for a ``DataLoader`` of samples of crops, a sentence and labels.
+
+    The batch holds what the samples have of ``image_global`` ``[B, G, C, S, S]``, ``image_local`` ``[B, V, C, s, s]``,
+    ``image_labels`` and ``text_labels`` (each ``[B, K]`` float32), ``input_ids``, ``attention_mask`` and ``word_mask``
+    (each ``[B, L]``), and ``id``, a list. Everything else, texts and whole images above all, stays behind. Tensors are
+    plain.
 
     Args:
-        stacked: keys of tensors of one shape.
-        padded: keys of tensors [L] that are trimmed by ``attention_mask``, itself one of them.
-        trim: see :func:`collate_reports`.
-        multiple: likewise.
+        trim: cut the sentences to the longest of the batch.
+        multiple: that length is rounded up to a multiple of this, up to the padded one.
+        extra: further keys to stack, for example ``["image_crops"]``.
 
     Returns:
-        Likewise.
+        Function from a list of samples to a batch; it can be pickled for worker processes.
 
     Raises:
-        ValueError: likewise.
+        ValueError: if ``multiple`` is not positive, or (in the function) if samples differ in their keys or shapes;
+            names the ``id`` of a sample.
     """
+    return _collate_function((*VIEW_KEYS, *extra), SENTENCE_KEYS, trim, multiple)
+
+
+def _collate_function(
+    stacked: Sequence[str], padded: Sequence[str], trim: bool, multiple: int
+) -> Callable[[Sequence[Mapping[str, Any]]], Batch]:
+    """Stack some keys; stack others, tensors [L], and trim them by ``attention_mask``, itself one of them."""
     if multiple < 1:
         raise ValueError(f"multiple must be at least 1, not {multiple}")
     return partial(_collate, stacked=tuple(stacked), padded=tuple(padded), trim=trim, multiple=multiple)
