@@ -44,8 +44,8 @@ def word_region_similarity(
         words: word vectors [S, L, D].
         word_mask: which positions are words, [S, L] bool, in any arrangement.
         temperatures: t0, t1, t2.
-        chunk_size: (word, cell) pairs held at once, over all images of the chunk; the backward pass keeps three
-            buffers of that many numbers. By default 2^18 on a CPU and 2^24 elsewhere. One image with one sentence is
+        chunk_size: (word, cell) pairs held at once, over all images of the chunk; three buffers
+            of that many numbers are kept. By default 2^18 on a CPU and 2^24 elsewhere. One image with one sentence is
             the least that a chunk holds.
 
     Returns:
@@ -109,7 +109,6 @@ class _Attention:
     def __init__(
         self, cells: torch.Tensor, words: torch.Tensor, lengths: torch.Tensor, group: _Group, scale: float
     ) -> None:
-        images, _, self.cells = cells.shape
         self.group, self.scale = group, scale
         self.sentences = group.rows.stop - group.rows.start
         self.words = words[group.rows, : group.length].flatten(0, 1)  # [P, D]
@@ -117,13 +116,8 @@ class _Attention:
         self.padding: torch.Tensor | None = None
         if group.padded:
             self.padding = torch.arange(group.length, device=cells.device) >= lengths[group.rows, None]
-        self.buffer_shape = (min(group.images, images), len(self.words), self.cells)
-        self.over_words = self.buffer(cells)
-        self.over_cells = self.buffer(cells)
-
-    def buffer(self, like: torch.Tensor) -> torch.Tensor:
-        """Memory for one number per word, cell and image of a chunk."""
-        return like.new_empty(self.buffer_shape)
+        shape = min(group.images, len(cells)), len(self.words), cells.shape[2]
+        self.over_words, self.over_cells, self.scratch = (cells.new_empty(shape) for _ in range(3))
 
     def by_sentence(self, values: torch.Tensor) -> torch.Tensor:
         """[b, P, ...] -> [b, s, l, ...]."""
@@ -139,12 +133,12 @@ class _Attention:
     def __call__(self, chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Cells [b, D, N] -> softmax over words [b, P, N], softmax over cells [b, P, N], context [b, P, D]."""
         images = len(chunk)
-        over_words, over_cells = self.over_words[:images], self.over_cells[:images]
-        torch.bmm(self.words.expand(images, -1, -1), chunk, out=over_cells)
-        self.hide(over_cells, -torch.inf)
-        torch.softmax(self.by_sentence(over_cells), 2, out=self.by_sentence(over_words))
-        torch.mul(over_words, self.scale, out=over_cells)
-        torch.softmax(over_cells, 2, out=over_cells)
+        over_words, over_cells, scratch = (x[:images] for x in (self.over_words, self.over_cells, self.scratch))
+        torch.bmm(self.words.expand(images, -1, -1), chunk, out=scratch)
+        self.hide(scratch, -torch.inf)
+        torch.softmax(self.by_sentence(scratch), 2, out=self.by_sentence(over_words))
+        torch.mul(over_words, self.scale, out=scratch)
+        torch.softmax(scratch, 2, out=over_cells)
         return over_words, over_cells, torch.bmm(over_cells, chunk.mT)
 
 
@@ -193,7 +187,6 @@ class _Similarity(torch.autograd.Function):
                 share = attend.by_sentence(cosine * word_scale).sub_(log_sum[:, group.rows, None]).exp_()
                 share.mul_(gradient[:, group.rows, None] * (word_scale * sentence_scale))
                 cosine_gradient = attend.hide(share.flatten(1, 2), 0.0)
-                product = attend.buffer(cells)
                 group_gradient = torch.zeros_like(attend.words)
                 for start in range(0, len(cells), group.images):
                     images = slice(start, start + group.images)
@@ -202,7 +195,6 @@ class _Similarity(torch.autograd.Function):
                         cells[images],
                         cosine[images],
                         cosine_gradient[images],
-                        product[: len(cells[images])],
                         cells_gradient[images],
                         group_gradient,
                     )
@@ -215,11 +207,10 @@ def _chunk_gradient(
     cells: torch.Tensor,
     cosine: torch.Tensor,
     cosine_gradient: torch.Tensor,
-    product: torch.Tensor,
     cells_gradient: torch.Tensor,
     words_gradient: torch.Tensor,
 ) -> None:
-    """Add the gradients of one chunk: cells [b, D, N], cosine and its gradient [b, P], product a buffer [b, P, N]."""
+    """Add the gradients of one chunk: cells [b, D, N], cosine and its gradient [b, P]."""
     words = attend.words
     over_words, over_cells, context = attend(cells)
     norm = torch.linalg.vector_norm(context, dim=2)
@@ -233,7 +224,7 @@ def _chunk_gradient(
     cells_gradient.baddbmm_(context.mT, over_cells)
     # Both softmaxes backwards. That of the cells lacks its mean term: r does not change with the length of the
     # context, so the gradient, weighted over the cells, is zero already.
-    torch.bmm(context, cells, out=product).mul_(over_cells).mul_(over_words)
+    product = torch.bmm(context, cells, out=attend.scratch[: len(cells)]).mul_(over_cells).mul_(over_words)
     by_sentence = attend.by_sentence(product)
     total = by_sentence.sum(2, keepdim=True)
     by_sentence.addcmul_(attend.by_sentence(over_words), total, value=-1)
