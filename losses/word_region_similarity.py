@@ -74,6 +74,8 @@ def word_region_similarity(
         # Words to the front of each sentence, sentences by length.
         positions = torch.argsort(~word_mask, dim=1, stable=True)[order, :longest]
         packed = words[order[:, None], positions].to(dtype)
+        beyond = torch.arange(longest, device=words.device) >= lengths[:, None]
+        packed = packed.masked_fill(beyond[..., None], 0.0)
         similarity = _Similarity.apply(cells.flatten(2).to(dtype), packed, lengths, counts, temperatures, chunk_size)
         return similarity[:, order.argsort()]
 

@@ -41,7 +41,8 @@ def loop_loss(cells: torch.Tensor, words: torch.Tensor, word_mask: torch.Tensor)
         over_words = (cells.mT @ own.T).softmax(2)  # [B, N, m]
         over_cells = (4.0 * over_words.mT).softmax(2)  # [B, m, N]
         context = over_cells @ cells.mT  # [B, m, D]
-        cosine = F.cosine_similarity(context, own[None], dim=2, eps=1e-8)
+        norms = (context.norm(dim=2) * own.norm(dim=1)).clamp(min=1e-8)
+        cosine = (context * own).sum(2) / norms  # [B, m]
         columns.append(10.0 * (5.0 * cosine).logsumexp(1))
     similarity = torch.stack(columns, dim=1)
     own_index = torch.arange(len(cells), device=cells.device)
