@@ -39,6 +39,9 @@ class ResNetEncoder(ResNet):
         in_channels: channels of the image.
         widths: inner channels of the four stages; smaller ones for small machines.
         blocks: blocks of the four stages, where they should differ from those of ``depth``.
+        max_pool: whether the stem pools after its convolution; without, the grid of features is twice as fine (a
+            sixteenth of the image), which suits small images.
+        weights: file of :func:`load_torchvision_resnet` to start from, for example ImageNet weights.
         recompute_stages: how many of the first stages (the stem counts with the first) keep no activations for the
             backward pass but compute them again. The stem and stage 1 hold almost half of all activations of a
             ResNet-50 and a fifth of its arithmetic.
@@ -57,6 +60,8 @@ class ResNetEncoder(ResNet):
         in_channels: int = 3,
         widths: Sequence[int] = (64, 128, 256, 512),
         blocks: Sequence[int] | None = None,
+        max_pool: bool = True,
+        weights: str | Path | None = None,
         recompute_stages: int = 0,
     ) -> None:
         if depth not in _BLOCKS:
@@ -75,15 +80,19 @@ class ResNetEncoder(ResNet):
             spatial_dims=2,
             n_input_channels=in_channels,
             conv1_t_stride=2,
+            no_max_pool=not max_pool,
             bias_downsample=False,
             feed_forward=False,
         )
         self.out_channels = self.in_planes
         self.recompute_stages = recompute_stages
+        if weights is not None:
+            load_torchvision_resnet(self, weights)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's stub
 
     def _stem_and_stage_1(self, image: torch.Tensor) -> torch.Tensor:
-        return self.layer1(self.maxpool(self.act(self.bn1(self.conv1(image)))))
+        x = self.act(self.bn1(self.conv1(image)))
+        return self.layer1(x if self.no_max_pool else self.maxpool(x))
 
     def _contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), _statistics_kept(self)

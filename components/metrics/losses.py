@@ -27,7 +27,8 @@ class LossAverage(EpochMean):
 
     def __init__(self, name: str = "loss", device: str | torch.device = "cpu") -> None:
         def output_transform(output: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
-            losses, samples = output[Keys.PRED], len(output[Keys.IMAGE]["image"])
+            losses, batch = output[Keys.PRED], output[Keys.IMAGE]
+            samples = next(len(value) for value in batch.values() if isinstance(value, torch.Tensor))
             if name not in losses:
                 raise KeyError(f"the objective returns no loss {name!r}; it returns {sorted(losses)}")
             return losses[name].detach() * samples, samples

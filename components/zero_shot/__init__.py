@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from radbundles.components.zero_shot.exam_inferer import ExamInferer
+from radbundles.components.zero_shot.exam_targets import ExamTargetsd, collate_exam, exam_classes
 from radbundles.components.zero_shot.inferer import ZeroShotInferer
 from radbundles.components.zero_shot.load_zero_shot import load_zero_shot
 from radbundles.components.zero_shot.locate import BoxRule, Place
@@ -17,6 +19,8 @@ from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 __all__ = [
     "BoxRule",
     "Comparison",
+    "ExamInferer",
+    "ExamTargetsd",
     "Grounding",
     "ImageEmbedding",
     "Place",
@@ -27,7 +31,9 @@ __all__ = [
     "WriteFindings",
     "ZeroShot",
     "ZeroShotInferer",
+    "collate_exam",
     "cosine_maps",
+    "exam_classes",
     "findings_schema",
     "load_zero_shot",
     "pool_cells",

@@ -73,6 +73,11 @@ def test_features_are_32_times_smaller(side: int, cells: int) -> None:
         assert ResNetEncoder(50)(torch.rand(1, 3, 512, 512)).shape == (1, 2048, 16, 16)
 
 
+def test_without_pooling_the_grid_is_twice_as_fine() -> None:
+    with torch.no_grad():
+        assert tiny(max_pool=False)(torch.rand(1, 3, 128, 96)).shape[2:] == (8, 6)
+
+
 def test_values_are_those_of_the_published_architecture() -> None:
     """The computation written out: stride 2 in the stem, and in the middle convolution of a bottleneck."""
     encoder = tiny().eval()
@@ -148,6 +153,8 @@ def test_published_weights_load(tmp_path: Path, ending: str) -> None:
     assert load_torchvision_resnet(target, path) == ["fc.bias", "fc.weight"]
     assert all(torch.equal(value, source.state_dict()[key]) for key, value in target.state_dict().items())
     assert target.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    started = ResNetEncoder(50, widths=(4, 6, 8, 10), blocks=(2, 1, 1, 1), weights=path)
+    assert all(torch.equal(value, source.state_dict()[key]) for key, value in started.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_metrics_and_files_of_an_evaluator(tmp_path: Path) -> None:
     scores = [f"{name}_{score}" for name in ("dcxfm", "biovil") for score in ("iou", "dice", "pointing", "cnr")]
     expected = {f"{prefix}_{score}" for prefix in ("grounding", "centered_box") for score in scores}
     assert set(metrics) == {*expected, "classification_auroc"}
-    assert metrics["grounding_dcxfm_iou"] > metrics["centered_box_dcxfm_iou"]
+    assert metrics["grounding_dcxfm_iou"] > metrics["grounding_centered_box_dcxfm_iou"]
     grounding = json.loads((tmp_path / "grounding.json").read_text())
     assert grounding["samples"] == 20 and grounding["images"] == 10
     for name in ("dcxfm", "biovil"):
