@@ -1,13 +1,31 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the tests of losses."""
+"""Settings and fixtures of the tests of losses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+BEGIN = """
+import sys
+import torch
+import torch.distributed as dist
+torch.set_num_threads(1)
+rank, folder = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+result = {}
+"""
+END = """
+torch.save(result, f"{folder}/result{rank}.pt")
+dist.destroy_process_group()
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,3 +35,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def two_processes(tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """Run a script in two gloo processes; it finds ``torch``, ``dist`` and ``rank`` and fills the dict ``result``."""
+
+    def run(script: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-c", BEGIN + script + END]
+        processes = [
+            subprocess.Popen([*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True)
+            for rank in range(2)
+        ]
+        try:
+            errors = [process.communicate(timeout=120)[1] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()  # one that waits in vain for the other
+        assert [process.returncode for process in processes] == [0, 0], "\n".join(error[-2000:] for error in errors)
+        return [torch.load(tmp_path / f"result{rank}.pt", weights_only=True) for rank in range(2)]
+
+    return run
