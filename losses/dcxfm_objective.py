@@ -103,40 +103,42 @@ class DCXFMObjective(nn.Module):
                 does without; ``official_counts`` [B, 2] for word_counts="official".
 
         Returns:
-            ``loss`` and its parts ``contrast``, ``word_region``, ``distillation`` (before weighting; 0 for what the
-            weights leave out). In eval mode also ``image_embedding`` [B, D] of the first global crop and
-            ``text_embedding`` [B, D], neither normalized.
+            ``loss`` and its parts ``contrast``, ``word_region``, ``distillation``, before weighting; 0 for what the
+            weights leave out, and for the distillation of a single view in eval mode. In eval mode also
+            ``image_embedding`` [B, D] of the first global crop and ``text_embedding`` [B, D], neither normalized.
         """
         B, G = batch["image_global"].shape[:2]
-        views = _views_first(batch["image_global"])  # [G*B, C, S, S]
+        views, local = _views_first(batch["image_global"]), batch.get("image_local")  # [G*B, C, S, S]
+        # A whole radiograph by itself, as in evaluation, has no other view to be compared with.
+        alone = G == 1 and local is None and not self.training
+        distills = self.weights["distillation"] > 0 and not alone
+        taught = self._teach(views) if distills else None  # while nothing of the student's fills the memory
         cells = self._image_tower(views)  # [G*B, D, h, w]
-        pooled = _pool(cells).unflatten(0, (G, B))  # [G, B, D]
+        pooled = _pool(cells)  # [G*B, D]
         text: Any = self.network.text
         words, sentence = text(batch["input_ids"], batch["attention_mask"], batch["word_mask"])
-        parts = dict.fromkeys(self.weights, cells.new_zeros((), dtype=torch.float32))
+        parts = dict.fromkeys(self.weights, pooled.new_zeros(()))
         if self.weights["contrast"]:
             labels = batch.get("image_labels"), batch.get("text_labels")
-            parts["contrast"] = torch.stack([self.contrast(crop, sentence, *labels) for crop in pooled]).mean()
+            parts["contrast"] = torch.stack([self.contrast(crop, sentence, *labels) for crop in pooled.split(B)]).mean()
         if self.weights["word_region"]:
             parts["word_region"] = self.word_region(cells, words, self._word_mask(batch))
-        if self.weights["distillation"]:
-            parts["distillation"] = self._distill(views, pooled, batch.get("image_local"))
+        if taught is not None:
+            learnt = pooled if local is None else torch.cat([pooled, _pool(self._image_tower(_views_first(local)))])
+            assert self.head is not None
+            student = self.head(learnt).unflatten(0, (-1, B))  # [G+V, B, K]
+            parts["distillation"] = self.distillation(taught.unflatten(0, (G, B)), student)
         loss = torch.stack([weight * parts[name] for name, weight in self.weights.items()]).sum()
         result = {"loss": loss, **parts}
         if not self.training:
-            result |= {"image_embedding": pooled[0], "text_embedding": sentence}
+            result |= {"image_embedding": pooled[:B], "text_embedding": sentence}
         return result
 
-    def _distill(self, views: torch.Tensor, pooled: torch.Tensor, local: torch.Tensor | None) -> torch.Tensor:
-        """Score global views [G*B, ...], pooled to [G, B, D] by the student, and local ones [B, V, ...]."""
-        assert self.head is not None and self.teacher is not None
-        G, B = pooled.shape[:2]
-        with torch.no_grad():
-            taught = self.teacher["head"](_pool(self.teacher["image"](views)))
-        student = pooled.flatten(0, 1)
-        if local is not None:
-            student = torch.cat([student, _pool(self._image_tower(_views_first(local)))])
-        return self.distillation(taught.unflatten(0, (G, B)), self.head(student).unflatten(0, (-1, B)))
+    @torch.no_grad()
+    def _teach(self, views: torch.Tensor) -> torch.Tensor:
+        """Images [N, C, S, S] -> the teacher's logits [N, K]."""
+        assert self.teacher is not None
+        return self.teacher["head"](_pool(self.teacher["image"](views)))
 
     def _word_mask(self, batch: Mapping[str, Any]) -> torch.Tensor:
         if self.word_counts == "sample":
