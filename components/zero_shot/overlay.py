@@ -15,6 +15,7 @@ from radbundles.components.reports import overlay_heat_map
 from radbundles.components.zero_shot.locate import sample_content
 from radbundles.components.zero_shot.results import Grounding, Segmentation
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 LONGEST = 1024
 NARROWEST = 320
 SAMPLES = 96
@@ -29,17 +30,21 @@ class Panel:
     Args:
         title: the phrase or the class.
         found: where it lies.
-        strongest: largest range (peak less lowest value) of all maps that are to be compared with this one; gets the
-            last color, so that a map with hardly any slope stays pale.
     """
 
     title: str
     found: Grounding | Segmentation
-    strongest: float
+
+    def heat(self) -> np.ndarray:
+        """What is above the middle value of the map inside the image, so that half of the image stays as it is."""
+        values = sample_content(self.found.cells[None], self.found.frame, SAMPLES)[0].cpu().numpy()
+        return (values - np.median(values)).clip(min=0)
 
 
 def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
     """Draw panels side by side, each in the proportions of the image.
+
+    Phrases share one scale of colors, and so do classes, so that a map with hardly any slope stays pale.
 
     Args:
         preview: the image, uint8 [h, w], over the whole of the original.
@@ -62,10 +67,16 @@ def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
     tile, gap = (max(picture.width, NARROWEST // 2), picture.height + head), 4
     rows = math.ceil(len(panels) / columns)
     sheet = Image.new("RGB", (columns * (tile[0] + gap) - gap, rows * (tile[1] + gap) - gap), BACKGROUND)
-    for place, panel in enumerate(panels):
+    heats = [panel.heat() for panel in panels]
+    strongest: dict[type, float] = {}
+    for panel, heat in zip(panels, heats, strict=True):
+        kind = type(panel.found)
+        strongest[kind] = max(strongest.get(kind, 0.0), float(heat.max()))
+    for place, (panel, heat) in enumerate(zip(panels, heats, strict=True)):
         row, column = divmod(place, columns)
         left, top = column * (tile[0] + gap), row * (tile[1] + gap)
-        sheet.paste(_panel(gray, panel, font), (left, top + head))
+        blended = overlay_heat_map(gray, heat, maximum=strongest[type(panel.found)])
+        sheet.paste(_with_boxes(blended, panel.found, font), (left, top + head))
         value = f" {panel.found.similarity:.2f}"
         draw = ImageDraw.Draw(sheet)
         title = _shorten(draw, panel.title, tile[0] - draw.textlength(value, font=font) - 8, font)
@@ -73,10 +84,7 @@ def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
     return sheet
 
 
-def _panel(gray: np.ndarray, panel: Panel, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
-    found = panel.found
-    heat = sample_content(found.cells[None], found.frame, SAMPLES)[0].cpu().numpy() - found.place.low
-    blended = overlay_heat_map(gray, heat.clip(min=0), maximum=panel.strongest)
+def _with_boxes(blended: np.ndarray, found: Grounding | Segmentation, font: Font) -> Image.Image:
     picture = Image.fromarray(np.rint(blended * 255).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     scale = np.array([picture.width / found.frame.width, picture.height / found.frame.height] * 2)
@@ -87,9 +95,7 @@ def _panel(gray: np.ndarray, panel: Panel, font: ImageFont.FreeTypeFont | ImageF
     return picture
 
 
-def _shorten(
-    draw: ImageDraw.ImageDraw, text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> str:
+def _shorten(draw: ImageDraw.ImageDraw, text: str, width: float, font: Font) -> str:
     text = " ".join(text.split())
     if draw.textlength(text, font=font) <= width:
         return text

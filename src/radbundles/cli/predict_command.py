@@ -64,7 +64,8 @@ def predict(
     values |= {} if min_similarity is None else {"min_similarity": min_similarity}
     done, faults = _run(found.folder, ("inference", *(configs or ())), images, values)
     for fault in faults[:_SHOWN_FAULTS]:
-        typer.secho(f"refused {fault['id']}: {fault['reason']}", fg="red", err=True)
+        name, reason = fault["id"], fault["reason"]
+        typer.secho(f"refused {reason if name in reason else f'{name}: {reason}'}", fg="red", err=True)
     if len(faults) > _SHOWN_FAULTS:
         typer.echo(f"... and {len(faults) - _SHOWN_FAULTS} more", err=True)
     where = f", see {out / 'faults.jsonl'}" if faults else ""
