@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from monai.config import NdarrayOrTensor
+from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
 
 from radbundles.components.metrics.bootstrap import Interval, bootstrap_interval
 from radbundles.components.metrics.centered_box import centered_box_map
@@ -81,7 +83,13 @@ class GroundingTable:
         self._images = {}
 
     def update(
-        self, id: str, groups: Sequence[str], maps: ArrayLike, masks: ArrayLike, *, patient: str | None = None
+        self,
+        id: str,
+        groups: Sequence[str],
+        maps: NdarrayOrTensor,
+        masks: NdarrayOrTensor,
+        *,
+        patient: str | None = None,
     ) -> None:
         """Add one image; a second time it takes the place of the first.
 
@@ -96,7 +104,7 @@ class GroundingTable:
             TypeError: maps or masks of a wrong type.
             ValueError: lengths that differ, or maps that cannot be scored; names the image.
         """
-        images, inside = torch.as_tensor(maps), torch.as_tensor(masks)
+        images, inside = (convert_to_tensor(part, track_meta=False) for part in (maps, masks))
         if images.ndim != 3 or len(groups) != len(images):
             raise ValueError(
                 f"id {id!r}: {len(groups)} groups need maps [{len(groups)}, H, W], got {list(images.shape)}"

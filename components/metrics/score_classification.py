@@ -80,9 +80,9 @@ class ScoreClassification:
         scores, labels = convert_to_numpy(pred["scores"].double()), convert_to_numpy(batch["labels"])
         if scores.shape[1:] != (len(self.classes),):
             raise ValueError(f"scores are {list(scores.shape)}, but there are {len(self.classes)} classes")
-        patients = batch.get("patient") or [f"image {id}" for id in batch["id"]]
+        patients = batch.get("patient") or [None] * len(scores)
         for id, score, label, patient in zip(batch["id"], scores, labels, patients, strict=True):
-            self._rows[id] = (score, label, patient)
+            self._rows[id] = (score, label, f"image {id}" if patient is None else f"patient {patient}")
 
     def _finish(self, engine: Workflow) -> None:
         self._rows = gather_rows(self._rows)

@@ -23,8 +23,8 @@ class ScoreGrounding:
 
     The evaluator's output holds ``image["id"]`` (list of B), and in ``pred`` lists of B: ``maps`` ([P, H, W], of any
     size), ``masks`` (bool, likewise) and ``groups`` (P phrases or class names). ``image["patient"]`` is what is
-    resampled, where the batch has it. Means come into the engine's metrics as ``<task>_<protocol>_<score>``, those of the
-    baseline as ``<task>_centered_box_<protocol>_<score>``.
+    resampled, where the batch has it. Means come into the engine's metrics as ``<task>_<protocol>_<score>``, those of
+    the baseline as ``<task>_centered_box_<protocol>_<score>``.
 
     Args:
         table: collects the scores.

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from torch import Tensor
 
 from radbundles.components.metrics import (
@@ -64,15 +65,24 @@ def test_equals_the_plain_loop(protocol: GroundingProtocol, dtype: torch.dtype) 
         np.testing.assert_allclose(scores[name].numpy(), [entry[name] for entry in expected], rtol=1e-6, atol=1e-12)
 
 
-def test_does_not_depend_on_how_many_are_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tile", [1, 7, 60])
+def test_tiles_do_not_show(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     maps, masks = made(7, 5, 6)
     whole = grounding_scores(maps, masks)
-    monkeypatch.setattr("radbundles.components.metrics.grounding._CHUNK", 60)
+    monkeypatch.setattr("radbundles.components.metrics.grounding._TILE", {"cpu": tile})
     parts = grounding_scores(maps, masks)
     single = [grounding_score(image, mask) for image, mask in zip(maps, masks, strict=True)]
     for name in GROUNDING_SCORES:
-        assert torch.equal(whole[name], parts[name])
+        torch.testing.assert_close(whole[name], parts[name], rtol=1e-12, atol=0)
         assert whole[name].tolist() == [entry[name] for entry in single]
+
+
+def test_hundreds_of_thresholds_do_not_overflow() -> None:
+    maps, masks = made(3, 9, 9)
+    many = GroundingProtocol(name="x", thresholds=tuple(k / 300 for k in range(1, 300)))
+    found = grounding_scores(maps, masks, many)["iou"].tolist()
+    expected = [plain(image, mask, many)["iou"] for image, mask in zip(maps.numpy(), masks.numpy(), strict=True)]
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_case_worked_by_hand() -> None:
@@ -131,6 +141,14 @@ def test_contrast_survives_a_large_offset_and_a_small_spread() -> None:
     maps, masks = made(4, 30, 30, torch.float64)
     expected = grounding_scores(maps, masks)["cnr"]
     torch.testing.assert_close(grounding_scores(maps * 1e-4 + 0.9, masks)["cnr"], expected, rtol=1e-6, atol=0)
+
+
+def test_arrays_and_tensors_with_meta_data_are_maps_too() -> None:
+    maps, masks = made(3, 8, 8)
+    expected = grounding_scores(maps, masks)
+    for found in (grounding_scores(maps.numpy(), masks.numpy()), grounding_scores(MetaTensor(maps), MetaTensor(masks))):
+        for name in GROUNDING_SCORES:
+            assert type(found[name]) is torch.Tensor and torch.equal(found[name], expected[name])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -36,7 +36,9 @@ def batches(count: int = 4) -> list[dict[str, Any]]:
             "groups": [["edema", "a phrase"]] * B,
         }
         ids = [f"{place}-{k}" for k in range(B)]
-        found.append({"image": torch.zeros(B, 1), "id": ids, "labels": labels, "patient": ids, "pred": pred})
+        found.append(
+            {"image": torch.zeros(B, 1), "id": ids, "labels": labels, "patient": [None, *ids[1:]], "pred": pred}
+        )
     return found
 
 
@@ -47,11 +49,12 @@ class Replay(torch.nn.Module):
         return batch["pred"]
 
 
-def evaluate(folder: Path, data: list[dict[str, Any]], **options: Any) -> dict[str, float]:
+def evaluate(folder: Path, data: list[dict[str, Any]], task: str | None = None, **options: Any) -> dict[str, float]:
     config = [
         {
             "_target_": "radbundles.components.metrics.ScoreGrounding",
             "folder": str(folder),
+            "task": task,
             "table": {
                 "_target_": "radbundles.components.metrics.GroundingTable",
                 "protocols": ["dcxfm", "biovil"],
@@ -83,7 +86,7 @@ def evaluate(folder: Path, data: list[dict[str, Any]], **options: Any) -> dict[s
 def test_metrics_and_files_of_an_evaluator(tmp_path: Path) -> None:
     metrics = evaluate(tmp_path, batches())
     scores = [f"{name}_{score}" for name in ("dcxfm", "biovil") for score in ("iou", "dice", "pointing", "cnr")]
-    expected = {f"{prefix}_{score}" for prefix in ("grounding", "centered_box") for score in scores}
+    expected = {f"{prefix}_{score}" for prefix in ("grounding", "grounding_centered_box") for score in scores}
     assert set(metrics) == {*expected, "classification_auroc"}
     assert metrics["grounding_dcxfm_iou"] > metrics["grounding_centered_box_dcxfm_iou"]
     grounding = json.loads((tmp_path / "grounding.json").read_text())
@@ -99,6 +102,16 @@ def test_metrics_and_files_of_an_evaluator(tmp_path: Path) -> None:
     assert [line["id"] for line in lines] == sorted(id for batch in batches() for id in batch["id"])
     assert [int(lines[0][f"label {name}"]) for name in CLASSES] == batches()[0]["labels"][0].tolist()
     assert float(lines[0]["score nodule"]) == pytest.approx(batches()[0]["pred"]["scores"][0, 2].item(), rel=1e-5)
+
+
+def test_lists_of_a_task_are_scored_under_its_name(tmp_path: Path) -> None:
+    plain = evaluate(tmp_path / "plain", batches())
+    data = batches()
+    for batch in data:
+        batch["pred"]["zones"] = {name: batch["pred"].pop(name) for name in ("maps", "masks", "groups")}
+    found = evaluate(tmp_path / "task", data, task="zones")
+    assert found["zones_dcxfm_iou"] == plain["grounding_dcxfm_iou"]
+    assert found["zones_centered_box_dcxfm_iou"] == plain["grounding_centered_box_dcxfm_iou"]
 
 
 def test_thresholds_of_one_run_serve_the_next(tmp_path: Path) -> None:
