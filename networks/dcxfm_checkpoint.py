@@ -191,6 +191,8 @@ def _infer_config(state: Mapping[str, Any], text_heads: int) -> dict[str, Any]:
     def shape(key: str) -> torch.Size:
         if key not in state:
             raise ValueError(f"key {key!r} is missing: this is no checkpoint of DCXFM")
+        if not isinstance(state[key], torch.Tensor):
+            raise ValueError(f"key {key!r} holds a {type(state[key]).__name__}, not a tensor")
         return state[key].shape
 
     def count(prefix: str) -> int:

@@ -109,8 +109,8 @@ def test_accumulated_gradients_count_as_one_step() -> None:
 
 def test_statistics_of_the_teacher_are_its_own() -> None:
     pair, _, _, _ = train(settings={"momentum": 0.5})
-    assert not torch.equal(pair.teacher[1].running_mean, pair.student[1].running_mean)
-    assert pair.teacher[1].num_batches_tracked == 6
+    assert not torch.equal(pair.get_buffer("teacher.1.running_mean"), pair.get_buffer("student.1.running_mean"))
+    assert pair.get_buffer("teacher.1.num_batches_tracked") == 6
 
 
 @pytest.mark.parametrize("fused", [False, True])
