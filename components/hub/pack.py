@@ -207,8 +207,9 @@ def _metadata(root: Path, inference: Mapping[str, Any], network: nn.Module) -> d
 
 def _reshape(tensor: dict[str, Any], channels: int, shape: list[int]) -> None:
     if tensor["num_channels"] != channels and "channel_def" in tensor:
-        first = next(iter(tensor["channel_def"].values()), "feature")
-        tensor["channel_def"] = {str(number): first for number in range(channels)}
+        names = list(tensor.pop("channel_def").values())
+        if len(set(names)) == 1 and len(names) == tensor["num_channels"]:  # a gray image, repeated
+            tensor["channel_def"] = {str(number): names[0] for number in range(channels)}
     tensor["num_channels"], tensor["spatial_shape"] = channels, shape
 
 
