@@ -57,7 +57,7 @@ def bootstrap_interval(
         seed: of the draws; the same arguments give the same interval.
 
     Returns:
-        Estimate, low, high: numbers for [N], arrays [M] for [N, M]. They are ``nan`` for a score without any value.
+        The estimate and its bounds, numbers for [N] and arrays [M] for [N, M]; ``nan`` for a score without any value.
 
     Raises:
         ValueError: no rows, lengths that differ, a missing or superfluous ``groups``, or an argument out of range.
