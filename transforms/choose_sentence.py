@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Randomizable, Transform
+from numpy.typing import NDArray
 
 from radbundles.transforms.label_table import LabelTable, label_table
 
@@ -34,6 +35,8 @@ class ChooseSentenced(Randomizable, Transform):
         label_key: codes of the image, ``[K]``, from :class:`~radbundles.transforms.EncodeLabelsd`.
         output_key: where the sentence goes, a str.
         output_label_key: where its codes go, float32 ``[K]``.
+        second_key: where a second sentence goes, drawn likewise and maybe the same; None draws one only. The official
+            code encodes it, uses it for nothing, and yet reads its word count (quirk Q5).
 
     Raises:
         KeyError: if an item has no sentences or no codes; names its ``id``.
@@ -50,6 +53,7 @@ class ChooseSentenced(Randomizable, Transform):
         label_key: str = "image_labels",
         output_key: str = "sentence",
         output_label_key: str = "text_labels",
+        second_key: str | None = None,
     ) -> None:
         self.table = table if isinstance(table, LabelTable) else label_table(table)
         self.random = random
@@ -58,6 +62,7 @@ class ChooseSentenced(Randomizable, Transform):
         self.label_key = label_key
         self.output_key = output_key
         self.output_label_key = output_label_key
+        self.second_key = second_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the sentence and its codes."""
@@ -80,7 +85,12 @@ class ChooseSentenced(Randomizable, Transform):
             )
         scores = codes @ wanted
         best = np.flatnonzero(scores == scores.max())
-        place = int(best[self.R.randint(len(best)) if self.random else 0])
+        place = self._draw(best)
         d[self.output_key] = sentences[place]["text"]
         d[self.output_label_key] = torch.from_numpy(codes[place]).float()
+        if self.second_key is not None:
+            d[self.second_key] = sentences[self._draw(best)]["text"]
         return d
+
+    def _draw(self, places: NDArray[np.intp]) -> int:
+        return int(places[self.R.randint(len(places)) if self.random else 0])

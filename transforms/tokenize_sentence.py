@@ -50,10 +50,12 @@ class _Encoder:
             count = len(kept)
             ids[row, : count + 2] = [self.cls, *kept, self.sep]
             attention[row, : count + 2] = 1
-            mask[row, 1 : 1 + (count if self.words == "pieces" else self._official_count(kept))] = True
+            mask[row, 1 : 1 + (count if self.words == "pieces" else self.official_count(kept))] = True
         return {"input_ids": ids, "attention_mask": attention, "word_mask": mask}
 
-    def _official_count(self, pieces: list[int]) -> int:
+    def official_count(self, pieces: list[int]) -> int:
+        """White-space words of the decoded sentence, cut at the longest length."""
+        pieces = pieces[: self.max_length - 2]
         tokens = [self.tokenizer.id_to_token(number) or "" for number in pieces]
         # [SEP] stands behind the words so that a mark at the end merges as in the middle.
         text = " ".join(["[CLS]", *tokens, "[SEP]"]).replace(" ##", "")
@@ -96,6 +98,8 @@ class TokenizeSentenced(Transform):
             there and split words into one, so that the end of the sentence is left out (quirk Q6).
         revision: of a repository, see :func:`~radbundles.transforms.load_text_tokenizer`.
         key: the sentence, a str.
+        second_key: a second sentence, see :class:`~radbundles.transforms.ChooseSentenced`; adds ``official_counts``,
+            int64 ``[2]``, the official word counts of both.
 
     Raises:
         ValueError: if an argument is out of range, or a sentence has no token; names the item's ``id``.
@@ -109,11 +113,13 @@ class TokenizeSentenced(Transform):
         words: str = "pieces",
         revision: str | None = None,
         key: str = "sentence",
+        second_key: str | None = None,
     ) -> None:
         if not isinstance(tokenizer, Tokenizer):
             tokenizer = load_text_tokenizer(tokenizer, revision)
         self.encoder = _Encoder(tokenizer, max_length, words)
         self.key = key
+        self.second_key = second_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add ``input_ids`` and ``attention_mask``, int64, and ``word_mask``, bool, ``[max_length]``."""
@@ -123,4 +129,9 @@ class TokenizeSentenced(Transform):
             rows = self.encoder.rows([pieces], self.encoder.max_length)
         except ValueError as error:
             raise ValueError(f"item {d.get('id')!r}: {error}") from None
-        return d | {key: torch.from_numpy(value[0]) for key, value in rows.items()}
+        d |= {key: torch.from_numpy(value[0]) for key, value in rows.items()}
+        if self.second_key is not None:
+            second = self.encoder.tokenizer.encode(d[self.second_key], add_special_tokens=False).ids
+            counts = [self.encoder.official_count(found) for found in (pieces, second)]
+            d["official_counts"] = torch.tensor(counts)
+        return d

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from monai.bundle import ConfigWorkflow
 
 from radbundles.components.data.tokenizer_training import ReportCorpus, train_tokenizer
 from radbundles.components.distillation import RuleDistiller, distill_datalist
@@ -92,3 +96,77 @@ def run(environment: dict[str, str]) -> Callable[[list[str]], None]:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
     return start
+
+
+@pytest.fixture
+def workflow(bundle: Path) -> Callable[..., ConfigWorkflow]:
+    """Make the initialized workflow of some configs and overrides in this process."""
+
+    def make(*configs: str, kind: str = "train", **overrides: Any) -> ConfigWorkflow:
+        made = ConfigWorkflow(
+            config_file=[str(bundle / "configs" / f"{name}.json") for name in configs],
+            meta_file=str(bundle / "configs" / "metadata.json"),
+            workflow_type=kind,
+            bundle_root=str(bundle),
+            **overrides,
+        )
+        made.initialize()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def killed_and_whole(
+    tmp_path: Path, run: Callable[[list[str]], None], environment: dict[str, str]
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    """Last checkpoints of a training that was killed and started again, and of one that was left alone."""
+
+    def train_both(train: Callable[[Path], list[str]], *, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        victim = subprocess.Popen(
+            train(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while len(list((tmp_path / "killed").glob("checkpoints/checkpoint_*.pt"))) < 2:
+            assert victim.poll() is None and time.monotonic() < deadline, "no checkpoint was written in time"
+            time.sleep(0.005)
+        victim.send_signal(signal.SIGKILL)
+        assert victim.wait() == -signal.SIGKILL
+        assert not final_checkpoint(tmp_path / "killed", epochs), "the run was over before it was killed"
+        run(train(tmp_path / "killed"))
+        run(train(tmp_path / "whole"))
+        killed, whole = (final_checkpoint(tmp_path / name, epochs) for name in ("killed", "whole"))
+        assert killed and whole
+        return killed, whole
+
+    return train_both
+
+
+def final_checkpoint(folder: Path, epochs: int) -> dict[str, Any] | None:
+    """The checkpoint of the last iteration, or None if training has not come that far."""
+    newest = max(folder.glob("checkpoints/checkpoint_*.pt"), default=None)
+    state = torch.load(newest, weights_only=True) if newest else None
+    if state is None or state["trainer"]["iteration"] < epochs * state["trainer"]["epoch_length"]:
+        return None
+    return dict(state)
+
+
+@pytest.fixture
+def assert_equal() -> Callable[[Any, Any], None]:
+    """Compare all tensors of two nested states, bit by bit."""
+
+    def compare(first: Any, second: Any) -> None:
+        tensors, others = flat(first), flat(second)
+        assert tensors and tensors.keys() == others.keys()
+        assert all(torch.equal(value, others[key]) for key, value in tensors.items())
+
+    return compare
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Every tensor of a nested state by its path."""
+    if isinstance(tree, torch.Tensor):
+        return {prefix: tree}
+    if isinstance(tree, dict):
+        return {k: v for name, item in tree.items() for k, v in flat(item, f"{prefix}/{name}").items()}
+    return {}

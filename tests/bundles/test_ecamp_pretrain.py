@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,28 +18,18 @@ from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 Command = Callable[..., list[str]]
 Run = Callable[[list[str]], None]
 Settings = dict[str, Any]
-
-
-def workflow(bundle: Path, *configs: str, kind: str = "train", **overrides: Any) -> ConfigWorkflow:
-    files = [str(bundle / "configs" / f"{name}.json") for name in configs]
-    made = ConfigWorkflow(
-        config_file=files,
-        meta_file=str(bundle / "configs" / "metadata.json"),
-        workflow_type=kind,
-        bundle_root=str(bundle),
-        **overrides,
-    )
-    made.initialize()
-    return made
+Make = Callable[..., ConfigWorkflow]
+KilledAndWhole = Callable[..., tuple[Settings, Settings]]
+AssertEqual = Callable[[Any, Any], None]
 
 
 @pytest.mark.parametrize(
     "configs", [("train",), ("train", "tiny"), ("train", "official"), ("train", "tiny", "official")]
 )
 def test_dry_run_trains_two_steps_and_saves(
-    bundle: Path, prepared: Path, tmp_path: Path, small: Settings, configs: tuple[str, ...]
+    bundle: Path, prepared: Path, tmp_path: Path, small: Settings, configs: tuple[str, ...], workflow: Make
 ) -> None:
-    made = workflow(bundle, *configs, dataset_dir=str(prepared), output_dir=str(tmp_path), **small)
+    made = workflow(*configs, dataset_dir=str(prepared), output_dir=str(tmp_path), **small)
     assert made.check_properties() == []
     made.run()
     trainer = made.parser.get_parsed_content("train#trainer")
@@ -78,7 +65,7 @@ def test_changelog_knows_the_version(bundle: Path) -> None:
 
 
 def test_killed_training_ends_with_the_weights_of_an_undisturbed_one(
-    prepared: Path, tmp_path: Path, small: Settings, command: Command, run: Run, environment: dict[str, str]
+    prepared: Path, small: Settings, command: Command, killed_and_whole: KilledAndWhole, assert_equal: AssertEqual
 ) -> None:
     """SIGKILL in the middle, the same command again: bit-identical weights on the CPU."""
 
@@ -86,53 +73,23 @@ def test_killed_training_ends_with_the_weights_of_an_undisturbed_one(
         settings = {**small, "epochs": 12, "schedule_epochs": 12, "checkpoint_every": 1, "val_interval": 4}
         return command("train", "tiny", dataset_dir=str(prepared), output_dir=str(folder), **settings)
 
-    victim = subprocess.Popen(
-        train(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "killed").glob("checkpoints/checkpoint_*.pt"))) < 2:
-        assert victim.poll() is None and time.monotonic() < deadline, "no checkpoint was written in time"
-        time.sleep(0.005)
-    victim.send_signal(signal.SIGKILL)
-    assert victim.wait() == -signal.SIGKILL
-    assert not final_checkpoint(tmp_path / "killed", 12), "the run was over before it was killed"
-    run(train(tmp_path / "killed"))
-    run(train(tmp_path / "whole"))
-    killed, whole = (final_checkpoint(tmp_path / name, 12) for name in ("killed", "whole"))
-    assert killed and whole
+    killed, whole = killed_and_whole(train, epochs=12)
     for part in ("network", "optimizer"):
-        assert flat(killed[part]).keys() == flat(whole[part]).keys()
-        assert all(torch.equal(a, flat(whole[part])[k]) for k, a in flat(killed[part]).items())
+        assert_equal(killed[part], whole[part])
 
 
-def final_checkpoint(folder: Path, epochs: int) -> dict[str, Any] | None:
-    """The checkpoint of the last iteration, or None if training has not come that far."""
-    newest = max(folder.glob("checkpoints/checkpoint_*.pt"), default=None)
-    state = torch.load(newest, weights_only=True) if newest else None
-    if state is None or state["trainer"]["iteration"] < epochs * state["trainer"]["epoch_length"]:
-        return None
-    return dict(state)
-
-
-def flat(tree: Any, prefix: str = "") -> dict[str, torch.Tensor]:
-    """Every tensor of a nested state by its path."""
-    if isinstance(tree, torch.Tensor):
-        return {prefix: tree}
-    if isinstance(tree, dict):
-        return {k: v for name, item in tree.items() for k, v in flat(item, f"{prefix}/{name}").items()}
-    return {}
-
-
-def test_evaluation_judges_saved_weights(bundle: Path, prepared: Path, tmp_path: Path, small: Settings) -> None:
+def test_evaluation_judges_saved_weights(
+    bundle: Path, prepared: Path, tmp_path: Path, small: Settings, workflow: Make
+) -> None:
     settings = {**small, "dataset_dir": str(prepared), "output_dir": str(tmp_path)}
-    workflow(bundle, "train", "tiny", **settings).run()
+    workflow("train", "tiny", **settings).run()
     weights = tmp_path / "model.pt"
-    workflow(bundle, "train", "tiny", "evaluate", weights=str(weights), **settings).run()
+    workflow("train", "tiny", "evaluate", weights=str(weights), **settings).run()
     first = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert first["reconstruction_psnr"] > 0 and 0 <= first["token_accuracy"] <= 1
     state = torch.load(weights, weights_only=True)
     torch.save({k: torch.zeros_like(v) for k, v in state.items()}, weights)
-    workflow(bundle, "train", "tiny", "evaluate", weights=str(weights), **settings).run()
+    workflow("train", "tiny", "evaluate", weights=str(weights), **settings).run()
     assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) != first
 
 
@@ -146,12 +103,13 @@ def test_two_processes_train_on_gloo(
     assert (tmp_path / "model.pt").is_file()
 
 
-def test_inference_writes_heat_maps_and_features(bundle: Path, prepared: Path, tmp_path: Path, small: Settings) -> None:
+def test_inference_writes_heat_maps_and_features(
+    bundle: Path, prepared: Path, tmp_path: Path, small: Settings, workflow: Make
+) -> None:
     settings = {**small, "dataset_dir": str(prepared), "output_dir": str(tmp_path)}
-    workflow(bundle, "train", "tiny", **settings).run()
+    workflow("train", "tiny", **settings).run()
     sizes = {k: v for k, v in settings.items() if k.startswith("network_def") or k in ("image_size", "batch_size")}
     made = workflow(
-        bundle,
         "inference",
         "tiny",
         kind="inference",

@@ -89,3 +89,16 @@ def test_what_is_missing_is_named_with_its_mend() -> None:
 def test_codes_of_another_table_are_refused() -> None:
     with pytest.raises(ValueError, match="14 classes.*28"):
         ChooseSentenced("findings")(sample({}))
+
+
+def test_second_sentence_is_drawn_for_itself_and_leaves_the_first_alone() -> None:
+    item = sample({"Pleural Effusion": 1})
+    pairs = set()
+    for seed in range(40):
+        choose = ChooseSentenced("chexpert", second_key="second")
+        choose.set_random_state(seed)
+        chosen = choose(item)
+        assert chosen["sentence"] == seeded(seed)(item)["sentence"]
+        pairs.add((chosen["sentence"], chosen["second"]))
+    best = {SENTENCES[2]["text"], SENTENCES[4]["text"]}
+    assert pairs == {(first, second) for first in best for second in best}

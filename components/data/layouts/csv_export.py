@@ -41,7 +41,8 @@ def read_csv_export(
         encoding: see :class:`Table`.
 
     Yields:
-        Row number (the header is row 1) and an item, or the fault for which the row is left out. A blank label is -1.
+        Row number (the header is row 1) and an item, or the fault for which the row is left out. A blank label is
+        left out.
 
     Raises:
         FileNotFoundError: there is no such table.
@@ -105,7 +106,7 @@ def _item(row: int, cells: dict[str, str], columns: dict[str, tuple[str, ...]]) 
                 item[group] = _PARSED[group](cell)
             elif group == "report" and cell:
                 item.setdefault("report", {})[key or "text"] = cell
-            elif group == "label":
+            elif group == "label" and cell.strip():
                 item.setdefault("labels", {})[key] = parse_label(cell)
             elif group == "mask" and cell:
                 item.setdefault("masks", {})[key] = cell.replace("\\", "/")

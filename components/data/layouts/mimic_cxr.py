@@ -20,8 +20,8 @@ from radbundles.components.data.layouts.table import Table, find_table, layout_f
 
 LICENSE = "PhysioNet Credentialed Health Data License 1.5.0"
 _SPLITS = {"train": "training", "validate": "validation", "test": "test"}
-# Uncertain (-1) and not mentioned (blank) both become unknown: the contract has one value for what is not known.
-_CHEXPERT = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": -1}
+# Not mentioned (blank) is left out: it differs from uncertain (-1), which the policy of a label table decides.
+_CHEXPERT = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": None}
 
 
 def read_mimic_cxr(source: Path, *, reports: Path | None = None) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
@@ -33,7 +33,7 @@ def read_mimic_cxr(source: Path, *, reports: Path | None = None) -> Iterator[tup
 
     Yields:
         Row number of the metadata table (or record list) and an item or a fault. Labels are CheXpert's: 1 present,
-        0 absent; uncertain and not mentioned become -1.
+        0 absent, -1 uncertain; what is not mentioned is left out.
 
     Raises:
         FileNotFoundError: neither metadata table nor record list.
@@ -128,7 +128,7 @@ def _chexpert(source: Path) -> dict[str, dict[str, int]]:
     names = [name for name in table.columns if name not in ("subject_id", "study_id")]
     labels: dict[str, dict[str, int]] = {}
     # Most studies share their labels with many others, so each combination is held once.
-    pool: dict[tuple[int, ...], dict[str, int]] = {}
+    pool: dict[tuple[int | None, ...], dict[str, int]] = {}
     for row, cells in table:
         if isinstance(cells, Fault):
             continue
@@ -137,5 +137,6 @@ def _chexpert(source: Path) -> dict[str, dict[str, int]]:
         except KeyError as error:
             found = f"{error.args[0]!r} is no CheXpert label (1, 0, -1, blank)"
             raise ValueError(f"{table.path}, row {row}: {found}") from None
-        labels[cells["study_id"]] = pool.setdefault(values, dict(zip(names, values, strict=True)))
+        given = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        labels[cells["study_id"]] = pool.setdefault(values, given)
     return labels

@@ -97,8 +97,8 @@ def test_mimic_cxr(tmp_path: Path, layout: str, suffix: str) -> None:
     assert items["aa-1"]["patient"] == "10000032" and items["aa-1"]["study"] == "50414267"
     assert [items[name].get("view") for name in ("aa-1", "bb-2", "cc-3")] == ["PA", "LATERAL", None]
     assert [items[name]["split"] for name in ("aa-1", "bb-2", "cc-3")] == ["training", "validation", "test"]
-    # Uncertain (-1) and not mentioned (blank) are both unknown.
-    assert items["bb-2"]["labels"] == {"Atelectasis": 1, "Edema": 0, "Fracture": -1, "No Finding": -1}
+    # Uncertain is -1; not mentioned (blank) is left out.
+    assert items["bb-2"]["labels"] == {"Atelectasis": 1, "Edema": 0, "Fracture": -1}
     assert items["aa-1"]["report"]["impression"] == "No acute cardiopulmonary process."
     assert "labels" not in items["cc-3"] and "report" not in items["cc-3"]
 
@@ -247,7 +247,7 @@ def test_csv_export(tmp_path: Path) -> None:
         "image": "img/1.png",
         "patient": "7",
         "report": {"findings": 'Keine "Stauung";\nfrei.', "impression": "unauffällig"},
-        "labels": {"Edema": 1, "Mass": -1},
+        "labels": {"Edema": 1},
         "masks": {"lungs": "m/1.png"},
         "boxes": {"a": [[1, 2, 3, 4]], "b": [[5, 6, 7.5, 8]]},
         "sex": "F",
