@@ -43,8 +43,8 @@ class ResNetEncoder(ResNet):
             sixteenth of the image), which suits small images.
         weights: file of :func:`load_torchvision_resnet` to start from, for example ImageNet weights.
         recompute_stages: how many of the first stages (the stem counts with the first) keep no activations for the
-            backward pass but compute them again. The stem and stage 1 hold almost half of all activations of a
-            ResNet-50 and a fifth of its arithmetic.
+            backward pass but compute them again, block by block. The stem and stage 1 hold almost half of all
+            activations of a ResNet-50 and a fifth of its arithmetic.
 
     Raises:
         ValueError: for an unknown depth, or sizes that are not four positive numbers.
@@ -90,24 +90,28 @@ class ResNetEncoder(ResNet):
             load_torchvision_resnet(self, weights)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's stub
 
-    def _stem_and_stage_1(self, image: torch.Tensor) -> torch.Tensor:
-        x = self.act(self.bn1(self.conv1(image)))
-        return self.layer1(x if self.no_max_pool else self.maxpool(x))
-
-    def _contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _statistics_kept(self)
-
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Encode an image [B, in_channels, H, W] into features [B, out_channels, H / 32, W / 32]."""
         x = image.contiguous(memory_format=torch.channels_last)
-        stages: tuple[Callable[[torch.Tensor], torch.Tensor], ...]
-        stages = (self._stem_and_stage_1, self.layer2, self.layer3, self.layer4)
-        for number, stage in enumerate(stages):
-            if number < self.recompute_stages and torch.is_grad_enabled():
-                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
-            else:
+        recomputed = self.recompute_stages if torch.is_grad_enabled() else 0
+        x = self._recompute(self._stem, x) if recomputed else self._stem(x)
+        for number, stage in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
+            if number > recomputed:
                 x = stage(x)
+                continue
+            for block in stage:  # one by one, so that only one block's activations are there at a time
+                x = self._recompute(block, x)
         return x
+
+    def _stem(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.bn1(self.conv1(image)))
+        return x if self.no_max_pool else self.maxpool(x)
+
+    def _recompute(self, part: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+            return nullcontext(), _statistics_kept(self)
+
+        return checkpoint(part, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
 
 @contextmanager
