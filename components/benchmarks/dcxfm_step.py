@@ -11,7 +11,6 @@ words and weights are random, which does not change the cost. The result is prin
 """
 
 from __future__ import annotations
-raise SystemExit("MESSAGE FROM THE LEAD: the machine is needed now. Stop measuring, commit nothing more here, send your final report at once. (I will remove this line.)")
 
 import argparse
 import json
