@@ -37,8 +37,9 @@ class ResNetEncoder(ResNet):
     Args:
         depth: 18, 34, 50, 101 or 152; settles the kind of block and how many there are.
         in_channels: channels of the image.
-        widths: inner channels of the four stages; smaller ones for small machines.
-        blocks: blocks of the four stages, where they should differ from those of ``depth``.
+        widths: inner channels of the stages, four or fewer; smaller ones for small machines. Each stage left out at
+            the end makes the grid twice as fine, and what a cell sees smaller.
+        blocks: blocks of the stages, where they should differ from those of ``depth``.
         max_pool: whether the stem pools after its convolution; without, the grid of features is twice as fine (a
             sixteenth of the image), which suits small images.
         weights: file of :func:`load_torchvision_resnet` to start from, for example ImageNet weights.
@@ -67,16 +68,17 @@ class ResNetEncoder(ResNet):
         if depth not in _BLOCKS:
             raise ValueError(f"depth must be one of {sorted(_BLOCKS)}, got {depth}")
         kind, usual = _BLOCKS[depth]
-        numbers = list(usual if blocks is None else blocks)
-        for name, sizes in (("widths", widths), ("blocks", numbers)):
-            if len(sizes) != 4 or min(sizes) < 1:
-                raise ValueError(f"{name} must be four positive numbers, got {list(sizes)}")
+        numbers = list(usual[: len(widths)] if blocks is None else blocks)
+        if not 1 <= len(widths) == len(numbers) <= 4 or min(*widths, *numbers) < 1:
+            raise ValueError(
+                f"widths and blocks must be as many positive numbers, up to four: got {list(widths)} and {numbers}"
+            )
         if not 0 <= recompute_stages <= 4:
             raise ValueError(f"recompute_stages must be from 0 to 4, got {recompute_stages}")
         super().__init__(
             block=kind,
-            layers=numbers,
-            block_inplanes=list(widths),
+            layers=[*numbers, *[1] * (4 - len(numbers))],
+            block_inplanes=[*widths, *[1] * (4 - len(numbers))],
             spatial_dims=2,
             n_input_channels=in_channels,
             conv1_t_stride=2,
@@ -84,14 +86,16 @@ class ResNetEncoder(ResNet):
             bias_downsample=False,
             feed_forward=False,
         )
-        self.out_channels = self.in_planes
+        for number in range(len(numbers) + 1, 5):
+            setattr(self, f"layer{number}", nn.Sequential())
+        self.out_channels = widths[-1] * (1 if kind == "basic" else 4)
         self.recompute_stages = recompute_stages
         if weights is not None:
             load_torchvision_resnet(self, weights)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's stub
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode an image [B, in_channels, H, W] into features [B, out_channels, H / 32, W / 32]."""
+        """Encode an image [B, in_channels, H, W] into features [B, out_channels, H / 32, W / 32], or finer ones."""
         x = image.contiguous(memory_format=torch.channels_last)
         recomputed = self.recompute_stages if torch.is_grad_enabled() else 0
         x = self._recompute(self._stem, x) if recomputed else self._stem(x)

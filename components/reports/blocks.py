@@ -102,7 +102,7 @@ class Picture:
     Args:
         image: [H, W] gray or [H, W, 3] RGB, in [0, 1].
         alt: what it shows, for those who cannot see it.
-        caption: one line below.
+        caption: one line below; a :class:`ReportText` if it has words of a report.
     """
 
     image: ArrayLike

@@ -40,7 +40,7 @@ class ExamInferer(Inferer):
         self.classes = tuple(classes)
         self.negatives = negatives
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # the whole batch comes in, since the questions differ by image
         self, inputs: Mapping[str, Any], network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """Answer the questions of a batch.

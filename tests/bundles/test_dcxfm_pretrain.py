@@ -64,8 +64,8 @@ def small() -> Settings:
         "table": "findings",
         "dim": 16,
         "prototypes": 8,
-        "head_def#hidden_dim": 16,
-        "head_def#bottleneck_dim": 8,
+        "head_hidden": 16,
+        "head_bottleneck": 8,
     }
 
 
@@ -73,7 +73,8 @@ def small() -> Settings:
 def tiny(small: Settings) -> Settings:
     return {
         **small,
-        "network_def#image#encoder#widths": [4, 4, 8, 8],
+        "network_def#image#encoder#source#hidden_size": 16,
+        "network_def#image#encoder#source#intermediate_size": 16,
         "network_def#text#encoder#dim": 16,
         "network_def#text#encoder#ffn": 32,
     }
@@ -198,11 +199,12 @@ def test_two_processes_train_on_gloo(
 
 
 def test_inference_network_fits_its_metadata(bundle: Path, prepared: Path) -> None:
+    sizes: dict[str, Any] = {"network_def#text#encoder#layers": 1}
     verify_net_in_out(
         "network_def",
         meta_file=str(bundle / "configs" / "metadata.json"),
         config_file=str(bundle / "configs" / "inference.json"),
         device="cpu",
         tokenizer=str(prepared / "tokenizer.json"),
-        **{"network_def#text#encoder#layers": 1},
+        **sizes,
     )

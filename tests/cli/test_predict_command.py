@@ -115,7 +115,7 @@ def test_every_word_of_refusal_says_what_to_do(answering: Path, films: Path, tmp
 
 
 def test_a_run_without_a_single_good_image_ends_with_its_reasons(answering: Path, films: Path, tmp_path: Path) -> None:
-    asked = ["--phrase", "effusion", "--bundle", answering, "--config", "small", "--out", tmp_path]
+    asked: list[str | Path] = ["--phrase", "effusion", "--bundle", answering, "--config", "small", "--out", tmp_path]
     done = predict(films / "constant.png", films / "absent.png", *asked)
     assert done.exit_code == 1 and "0 images answered" in done.stdout
     assert "blank" in done.stderr and "absent.png: no such file" in done.stderr

@@ -73,6 +73,13 @@ def test_features_are_32_times_smaller(side: int, cells: int) -> None:
         assert ResNetEncoder(50)(torch.rand(1, 3, 512, 512)).shape == (1, 2048, 16, 16)
 
 
+def test_fewer_stages_give_a_finer_grid() -> None:
+    encoder = ResNetEncoder(18, in_channels=1, widths=(4, 8))
+    with torch.no_grad():
+        assert encoder(torch.rand(1, 1, 96, 64)).shape == (1, encoder.out_channels, 12, 8)
+    assert not [key for key in encoder.state_dict() if key.startswith(("layer3", "layer4"))]
+
+
 def test_without_pooling_the_grid_is_twice_as_fine() -> None:
     with torch.no_grad():
         assert tiny(max_pool=False)(torch.rand(1, 3, 128, 96)).shape[2:] == (8, 6)
@@ -189,8 +196,9 @@ def test_files_that_do_not_count_batches_load(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"depth": 20}, "depth must be one of .* got 20"),
-        ({"widths": (4, 8)}, "widths must be four"),
-        ({"blocks": (1, 1, 0, 1)}, "blocks must be four positive"),
+        ({"widths": (4, 8), "blocks": (1,)}, "as many positive numbers"),
+        ({"widths": (4,) * 5, "blocks": (1,) * 5}, "up to four"),
+        ({"blocks": (1, 1, 0, 1)}, "positive numbers"),
         ({"recompute_stages": 5}, "from 0 to 4, got 5"),
     ],
 )

@@ -23,7 +23,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 42,
     hide_text: Annotated[bool, typer.Option("--hide-text", help="Leave words of reports out of the page.")] = False,
 ) -> None:
-    """Distill reports, pre-train a small ECAMP, and write a page that shows what it learned.
+    """Pre-train a small ECAMP and a small DCXFM on reports and images, and write a page that shows what they learned.
 
     Example: radbundles demo --data mydata/datalist.json --out runs/mine
     """
@@ -57,4 +57,10 @@ def demo(
     for name in KEY_FIGURES:
         trained, untrained = (figure(name, metrics[name]) for metrics in (result.trained, result.untrained))
         typer.echo(f"{FIGURES[name][0]:<{width}}  trained {trained:>9}  untrained {untrained:>9}")
+    for shown in result.grounding.key_figures:
+        typer.echo(f"{shown.label}  trained {shown.value}  untrained {shown.baseline}  ({shown.note})")
+    typer.echo(
+        "Ask it yourself: radbundles predict IMAGE --out found --phrase 'left effusion' --bundle "
+        f"{result.grounding.packed}"
+    )
     typer.secho(f"{result.page} ({result.seconds:.0f} s)", fg="green")

@@ -20,6 +20,7 @@ from radbundles.components.reports import (
     Table,
 )
 from radbundles.demo.examples import Examples
+from radbundles.demo.grounding import GroundingResult
 from radbundles.demo.history import Rows
 
 # Metric of evaluate.json -> (heading, unit, factor, decimals).
@@ -48,6 +49,7 @@ def make_page(
     training: Rows,
     validation: Rows,
     examples: Examples,
+    grounding: GroundingResult,
     summary: Mapping[str, Any],
     manifest: Mapping[str, Any],
     section: str,
@@ -62,6 +64,7 @@ def make_page(
         training: history of the training losses.
         validation: history of the validation metrics.
         examples: a few samples.
+        grounding: of stage 1 of DCXFM.
         summary: of the distillation.
         manifest: of the run.
         section: of the datalist that the metrics and samples are from.
@@ -73,18 +76,22 @@ def make_page(
         return Curve(title=title, lines=lines)
 
     return Page(
-        title="ECAMP pre-training",
+        title="Pre-training on radiographs and reports",
         lead=lead,
         key_figures=[
-            KeyFigure(
-                label=FIGURES[name][0],
-                value=figure(name, trained[name]),
-                baseline=figure(name, untrained[name]),
-                note="baseline: the same model, untrained",
-            )
-            for name in KEY_FIGURES
+            *grounding.key_figures,
+            *(
+                KeyFigure(
+                    label=FIGURES[name][0],
+                    value=figure(name, trained[name]),
+                    baseline=figure(name, untrained[name]),
+                    note="baseline: the same model, untrained",
+                )
+                for name in KEY_FIGURES
+            ),
         ],
         blocks=[
+            *grounding.blocks,
             ImageGrid(
                 title="What the image part paints",
                 text=f"Samples of the {section} section, which the model was not trained on. It sees the quarter "
@@ -109,7 +116,7 @@ def make_page(
                 reports=examples.distilled,
             ),
             Curves(
-                title="Training",
+                title="Training of ECAMP",
                 curves=[
                     curve("Masked image modeling", "mim"),
                     curve("Context-guided super-resolution", "sr"),

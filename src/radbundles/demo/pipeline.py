@@ -21,6 +21,7 @@ from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.phantom import write_phantoms
 from radbundles.components.reports import Phases, run_manifest, write_manifest, write_page
 from radbundles.demo.examples import make_examples, write_preview
+from radbundles.demo.grounding import GroundingResult, run_grounding
 from radbundles.demo.history import read_history
 from radbundles.demo.page import make_page
 from radbundles.demo.workflow import build_workflow
@@ -43,12 +44,14 @@ class DemoResult:
         page: the HTML page.
         trained: metrics of the trained model.
         untrained: metrics of the same model before training.
+        grounding: what stage 1 of DCXFM adds.
         seconds: wall time of all steps.
     """
 
     page: Path
     trained: dict[str, float]
     untrained: dict[str, float]
+    grounding: GroundingResult
     seconds: float
 
 
@@ -62,7 +65,7 @@ def run_demo(
     show_text: bool = True,
     say: Callable[[str], object] = print,
 ) -> DemoResult:
-    """Distill reports, pre-train a small ECAMP on them and their images, and write a page that shows what it learned.
+    """Pre-train a small ECAMP and a small DCXFM on reports and images, and write a page that shows what they learned.
 
     Args:
         out: folder for everything that is made; training in it starts anew.
@@ -142,22 +145,30 @@ def run_demo(
         items = len(workflow.parser.get_parsed_content("train#items"))
     with step("evaluation", f"Judging the trained model on the {section} section"):
         workflow, trained = evaluate(training / "model.pt")
+    grounding = run_grounding(
+        out=out, datalist=datalist, tokenizer=tokenizer, section=section, seed=seed, epochs=epochs, step=step
+    )
     with step("page", "Writing the page"):
         examples = make_examples(workflow, distilled, seed=seed)
         manifest = run_manifest(
             f"{BUNDLE} demonstration",
-            config=config,
+            config={"ecamp": config, "dcxfm": grounding.config},
             seeds={"run": seed},
             files={"datalist": datalist, "distilled": distilled, "tokenizer": tokenizer},
             phases=phases,
-            metrics={**{f"untrained {k}": v for k, v in untrained.items()}, **trained},
+            metrics={
+                **{f"untrained {k}": v for k, v in (untrained | grounding.untrained).items()},
+                **trained,
+                **grounding.trained,
+            },
             device=str(workflow.parser.get_parsed_content("device")),
         )
         write_manifest(out / "run.json", manifest)
         kind = "radiographs" if own else "procedural radiographs"
         page = make_page(
             lead=f"A small ECAMP was pre-trained for {phases.seconds['training']:.0f} s on {items} {kind} and their "
-            "reports.",
+            f"reports, and a small DCXFM (stage 1) for {phases.seconds['grounding']:.0f} s.",
+            grounding=grounding,
             trained=trained,
             untrained=untrained,
             training=read_history(training / "tensorboard" / "train", per_epoch=per_epoch),
@@ -170,7 +181,7 @@ def run_demo(
         )
         write_page(out / "index.html", page)
         write_preview(out / "preview.png", examples)
-    return DemoResult(out / "index.html", trained, untrained, sum(phases.seconds.values()))
+    return DemoResult(out / "index.html", trained, untrained, grounding, sum(phases.seconds.values()))
 
 
 def _check(datalist: Path) -> str:
