@@ -73,8 +73,7 @@ def small() -> Settings:
 def tiny(small: Settings) -> Settings:
     return {
         **small,
-        "network_def#image#encoder#source#hidden_size": 16,
-        "network_def#image#encoder#source#intermediate_size": 16,
+        "network_def#image#encoder#widths": [4, 8],
         "network_def#text#encoder#dim": 16,
         "network_def#text#encoder#ffn": 32,
     }

@@ -18,8 +18,10 @@ def demo(
         Path | None, typer.Option(help="Your own datalist (or a folder that holds datalist.json); none: phantoms.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("runs/demo"),
-    count: Annotated[int, typer.Option(min=20, help="Number of phantoms.")] = 240,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Training epochs; none: those of tiny.json.")] = None,
+    count: Annotated[int, typer.Option(min=20, help="Number of phantoms.")] = 480,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Training epochs; none: as many as fit into five minutes.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 42,
     hide_text: Annotated[bool, typer.Option("--hide-text", help="Leave words of reports out of the page.")] = False,
 ) -> None:

@@ -30,6 +30,8 @@ BUNDLE = "ecamp_pretrain"
 CONFIGS = ("train", "tiny")
 VOCABULARY = 2000
 SHOWN_FAULTS = 5
+# Epochs on phantoms, fewer than tiny.json has: both trainings have to fit into five minutes on two cores.
+ECAMP_EPOCHS, DCXFM_EPOCHS = 22, 40
 
 
 class DataError(ValueError):
@@ -59,7 +61,7 @@ def run_demo(
     *,
     out: Path,
     datalist: Path | None = None,
-    count: int = 240,
+    count: int = 480,
     seed: int = 42,
     epochs: int | None = None,
     show_text: bool = True,
@@ -113,9 +115,10 @@ def run_demo(
         "output_dir": str(training),
         "seed": seed,
     }
-    if epochs is not None:
-        settings |= {"epochs": epochs, "schedule_epochs": epochs, "warmup_epochs": epochs / 25}
-        settings["val_interval"] = max(1, epochs // 5)
+    ecamp_epochs, dcxfm_epochs = (ECAMP_EPOCHS, DCXFM_EPOCHS) if epochs is None and not own else (epochs, epochs)
+    if ecamp_epochs is not None:
+        settings |= {"epochs": ecamp_epochs, "schedule_epochs": ecamp_epochs, "warmup_epochs": ecamp_epochs / 25}
+        settings["val_interval"] = max(1, ecamp_epochs // 5)
 
     def evaluate(weights: Path | None) -> tuple[Any, dict[str, float]]:
         results = training / ("untrained.json" if weights is None else "evaluation.json")
@@ -146,7 +149,7 @@ def run_demo(
     with step("evaluation", f"Judging the trained model on the {section} section"):
         workflow, trained = evaluate(training / "model.pt")
     grounding = run_grounding(
-        out=out, datalist=datalist, tokenizer=tokenizer, section=section, seed=seed, epochs=epochs, step=step
+        out=out, datalist=datalist, tokenizer=tokenizer, section=section, seed=seed, epochs=dcxfm_epochs, step=step
     )
     with step("page", "Writing the page"):
         examples = make_examples(workflow, distilled, seed=seed)
