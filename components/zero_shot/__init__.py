@@ -12,7 +12,7 @@ from radbundles.components.zero_shot.locate import BoxRule, Place
 from radbundles.components.zero_shot.preview import PreviewRadiographd
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
-from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, smooth_maps
+from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps
 from radbundles.components.zero_shot.write_findings import WriteFindings, findings_schema
 from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 
@@ -38,5 +38,6 @@ __all__ = [
     "load_zero_shot",
     "pool_cells",
     "prompt_table",
+    "share_maps",
     "smooth_maps",
 ]

@@ -26,12 +26,39 @@ def cosine_maps(cells: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: if the shapes do not fit.
     """
+    _check(cells, texts)
+    with torch.autocast(cells.device.type, enabled=False):
+        return torch.einsum("bdhw,nd->bnhw", F.normalize(cells.float(), dim=1), texts.float())
+
+
+def share_maps(cells: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    """Share of every cell in the similarity of the whole image with every text.
+
+    The embedding of an image is the mean of its cells, so its cosine with a text is the mean of such shares: a cell
+    counts by its length too. Own addition to DCXFM: where an encoder was trained from random weights on little data,
+    cells without content are short vectors of any direction, and a cosine makes them as loud as the others.
+
+    Args:
+        cells: image features [B, D, h, w] of any length.
+        texts: [N, D], each of length 1, or the mean of several such.
+
+    Returns:
+        Maps [B, N, h, w], float32, whose mean is the similarity of the image; no bounds.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    _check(cells, texts)
+    with torch.autocast(cells.device.type, enabled=False):
+        whole = cells.float().mean(dim=(2, 3)).norm(dim=1).clamp_min(1e-12)
+        return torch.einsum("bdhw,nd->bnhw", cells.float() / whole[:, None, None, None], texts.float())
+
+
+def _check(cells: torch.Tensor, texts: torch.Tensor) -> None:
     if cells.ndim != 4 or texts.ndim != 2 or cells.shape[1] != texts.shape[1]:
         raise ValueError(
             f"cells must be [B, D, h, w] and texts [N, D], got {tuple(cells.shape)} and {tuple(texts.shape)}"
         )
-    with torch.autocast(cells.device.type, enabled=False):
-        return torch.einsum("bdhw,nd->bnhw", F.normalize(cells.float(), dim=1), texts.float())
 
 
 def pool_cells(cells: torch.Tensor) -> torch.Tensor:

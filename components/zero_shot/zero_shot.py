@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from radbundles.components.zero_shot.input_image import ImageSource, InputImage
 from radbundles.components.zero_shot.locate import BoxRule, locate
 from radbundles.components.zero_shot.prompt_table import PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
-from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, smooth_maps
+from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps
 from radbundles.components.zero_shot.text_cache import TextCache
 from radbundles.transforms import FittedFrame, load_text_tokenizer, tokenize_sentences
 
@@ -59,6 +59,8 @@ class ZeroShot:
         channels: channels of the network's image; a gray image is repeated.
         prompts: table of classes, see :func:`prompt_table`.
         style: templates of the prompts in place of the table's own.
+        maps: what a map holds: ``"cosine"`` of cell and text, as DCXFM, or ``"share"`` of the cell in the similarity
+            of the whole image, see :func:`share_maps`.
         smoothing: standard deviation in cells of the Gaussian that maps are smoothed with.
         max_length: longest text in tokens.
         words: which tokens are words of a text, see :class:`~radbundles.transforms.TokenizeSentenced`.
@@ -82,6 +84,7 @@ class ZeroShot:
         channels: int = 3,
         prompts: str | os.PathLike[str] | PromptTable = "chest",
         style: str | None = None,
+        maps: Literal["cosine", "share"] = "cosine",
         smoothing: float = 1.5,
         max_length: int = 77,
         words: str = "pieces",
@@ -91,6 +94,8 @@ class ZeroShot:
         device: torch.device | str | None = None,
         cache_size: int = 4096,
     ) -> None:
+        if maps not in ("cosine", "share"):
+            raise ValueError(f"maps must be 'cosine' or 'share', got {maps!r}")
         if smoothing < 0:
             raise ValueError(f"smoothing must be 0 or more, got {smoothing}")
         self.network = network if device is None else network.to(device)
@@ -98,6 +103,7 @@ class ZeroShot:
         self.tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else load_text_tokenizer(tokenizer)
         self.input = InputImage(size=size, channels=channels)
         self.prompts = prompt_table(prompts, style=style)
+        self.compare_cells = share_maps if maps == "share" else cosine_maps
         self.smoothing = smoothing
         self.max_length = max_length
         self.words = words
@@ -222,7 +228,7 @@ class ZeroShot:
         mean = _averaging(counts).to(vectors)  # [N, T]
         pooled = pool_cells(cells)
         cosines = pooled @ vectors.T  # [B, T]
-        maps, similarity = cosine_maps(cells, mean @ vectors), cosines @ mean.T  # [B, N, h, w], [B, N]
+        maps, similarity = self.compare_cells(cells, mean @ vectors), cosines @ mean.T  # [B, N, h, w], [B, N]
         if negatives and classes:
             lacking = [name for name, one in zip(classes, prompts, strict=True) if not one.negative]
             if lacking:
@@ -230,7 +236,7 @@ class ZeroShot:
             denied = self.embed_text([text for one in prompts for text in one.negative])
             first = len(phrases)
             of_class = mean[first:, first:]  # [K, prompts]
-            against = maps[:, first:] - cosine_maps(cells, of_class @ denied)
+            against = maps[:, first:] - self.compare_cells(cells, of_class @ denied)
             maps = torch.cat([maps[:, :first], torch.sigmoid(against / MAP_TEMPERATURE)], dim=1)
             pairs = F.logsigmoid((cosines[:, first:] - pooled @ denied.T) / SCORE_TEMPERATURE)
             similarity = torch.cat([similarity[:, :first], (pairs @ of_class.T).exp()], dim=1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from radbundles.components.zero_shot import cosine_maps, pool_cells, smooth_maps
+from radbundles.components.zero_shot import cosine_maps, pool_cells, share_maps, smooth_maps
 
 
 def test_a_map_holds_the_cosine_of_each_cell() -> None:
@@ -65,3 +65,15 @@ def test_maps_are_float32_under_autocast_and_smoothing_keeps_gradients() -> None
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"texts \[N, D\], got \(1, 4, 2, 2\) and \(1, 3\)"):
         cosine_maps(torch.zeros(1, 4, 2, 2), torch.zeros(1, 3))
+
+
+def test_shares_average_to_the_similarity_of_the_image_and_count_length() -> None:
+    generator = torch.Generator().manual_seed(5)
+    cells = torch.randn(2, 6, 3, 4, generator=generator) * torch.rand(2, 1, 3, 4, generator=generator)
+    texts = torch.nn.functional.normalize(torch.randn(3, 6, generator=generator), dim=1)
+    shares = share_maps(cells, texts)
+    torch.testing.assert_close(shares.mean((2, 3)), pool_cells(cells) @ texts.T)
+    torch.testing.assert_close(share_maps(7 * cells, texts), shares)
+    faint = cells.clone()
+    faint[:, :, 0, 0] *= 1e-6
+    assert share_maps(faint, texts)[:, :, 0, 0].abs().max() < 1e-4 < cosine_maps(faint, texts)[:, :, 0, 0].abs().min()
