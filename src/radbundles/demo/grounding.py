@@ -18,6 +18,7 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from radbundles.components.data import load_datalist
 from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.hub.pack import pack_bundle
 from radbundles.components.metrics import PROTOCOLS
@@ -38,6 +39,7 @@ from radbundles.demo.workflow import build_workflow
 
 BUNDLE = "dcxfm_pretrain"
 CONFIGS = ("train", "tiny")
+BATCH = 32  # of tiny.json; fewer items make one batch
 SCORES = {"pointing": "Pointing game", "cnr": "CNR", "iou": "IoU"}
 LOSSES = {
     "contrast": "Soft image-text contrast",
@@ -99,6 +101,9 @@ def run_grounding(
     if epochs is not None:
         settings |= {"epochs": epochs, "schedule_epochs": epochs, "warmup_epochs": epochs / 20}
         settings["val_interval"] = max(1, epochs // 5)
+    items = len(load_datalist(datalist, "training", base_dir=datalist.parent, sentences=sentences))
+    if items < BATCH:
+        settings["batch_size"] = items
     shutil.rmtree(training, ignore_errors=True)
 
     def examine(weights: Path | None) -> tuple[ConfigWorkflow, dict[str, float], dict[str, Any]]:
