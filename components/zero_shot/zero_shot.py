@@ -29,12 +29,7 @@ SCORE_TEMPERATURE = 0.2
 
 
 class Comparison(NamedTuple):
-    """Images against queries: the phrases, then the classes.
-
-    Attributes:
-        maps: smoothed, [B, N, h, w] over the fitted square.
-        similarity: with the whole image, [B, N].
-    """
+    """Images against queries, the phrases before the classes: maps [B, N, h, w] over the square, and [B, N] in all."""
 
     maps: torch.Tensor
     similarity: torch.Tensor
