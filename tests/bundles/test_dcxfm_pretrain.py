@@ -173,6 +173,7 @@ def test_exam_judges_saved_weights(prepared: Path, tmp_path: Path, tiny: Setting
             results=str(results),
             classes=names,
             protocols=["dcxfm", "biovil"],
+            maps="cosine",  # shares have no bounds, which the biovil protocol asks for
             **(chosen if thresholds else {}),
             **settings,
         )
