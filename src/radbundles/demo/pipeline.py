@@ -31,7 +31,7 @@ CONFIGS = ("train", "tiny")
 VOCABULARY = 2000
 SHOWN_FAULTS = 5
 # Epochs on phantoms, fewer than tiny.json has: both trainings have to fit into five minutes on two cores.
-ECAMP_EPOCHS, DCXFM_EPOCHS = 12, 62
+ECAMP_EPOCHS, DCXFM_EPOCHS = 10, 60
 
 
 class DataError(ValueError):
