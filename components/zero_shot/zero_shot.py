@@ -29,7 +29,10 @@ SCORE_TEMPERATURE = 0.2
 
 
 class Comparison(NamedTuple):
-    """Images against queries, the phrases before the classes: maps [B, N, h, w] over the square, and [B, N] in all."""
+    """Images against queries, the phrases before the classes.
+
+    ``maps`` [B, N, h, w] are smoothed and lie over the fitted square; ``similarity`` [B, N] is with the whole image.
+    """
 
     maps: torch.Tensor
     similarity: torch.Tensor
