@@ -21,7 +21,7 @@ _UNKNOWN = 2  # beside 1 present, 0 absent and -1 uncertain
 _CODES = np.array([-1, 1, 0, 0], dtype=np.int8)  # of 0, 1, 2 and, from the end, -1
 _RANK = {0: 0, -1: 1, 1: 2}
 _TABLE_KEYS = {"name", "source", "entity_lists", "classes", "no_finding", "supports"}
-_CLASS_KEYS = {"name", "entities", "aliases", "parts", "phrase", "uncertain"}
+_CLASS_KEYS = {"name", "entities", "terms", "aliases", "parts", "phrase", "uncertain"}
 
 
 class LabelTable:
@@ -34,6 +34,9 @@ class LabelTable:
     2. Of an image, "no finding" makes all classes but the supports absent; then "no finding" is found anew: absent if
        any other class, also a support, is present or uncertain; present if all are absent; else as it was stated.
     3. The codes: +1 present, -1 absent, 0 uncertain or unknown.
+
+    Own addition: a class with ``terms`` is a location. It is present where something is, so that labels also tell a
+    left effusion from a right one.
 
     Args:
         content: what a table file holds, see ``docs/sentences.md``.
@@ -51,6 +54,8 @@ class LabelTable:
         self.names: tuple[str, ...] = tuple(entry["name"] for entry in classes)
         self.phrases: tuple[str, ...] = tuple(entry["phrase"] for entry in classes)
         self.entities: tuple[tuple[str, ...], ...] = tuple(tuple(entry.get("entities", ())) for entry in classes)
+        self.terms: tuple[tuple[str, ...], ...] = tuple(tuple(entry.get("terms", ())) for entry in classes)
+        self.locations: tuple[int, ...] = tuple(place for place, terms in enumerate(self.terms) if terms)
         self.entity_lists: tuple[str, ...] = tuple(content.get("entity_lists", ()))
         no_finding = content.get("no_finding")
         self.no_finding: int | None = None if no_finding is None else self.names.index(no_finding)
@@ -191,6 +196,12 @@ class LabelTable:
         special = [content.get("no_finding"), *content.get("supports", ())]
         if absent := [name for name in special if name is not None and name not in names]:
             raise self._fault(f"no_finding and supports must name classes; there is no class {absent[0]!r}")
+        for entry in (entry for entry in content["classes"] if entry.get("terms")):
+            if entry.get("entities") or entry["name"] in special:
+                raise self._fault(
+                    f"the class {entry['name']!r} has terms, which makes it a location: it can have no entities and "
+                    "be neither no_finding nor one of supports"
+                )
 
     def _check_keys(self, entry: Mapping[str, Any], what: str, known: set[str], texts: tuple[str, ...]) -> None:
         if other := sorted(set(entry) - known):
@@ -198,7 +209,7 @@ class LabelTable:
         for key in texts:
             if not isinstance(entry.get(key), str) or not entry[key].strip():
                 raise self._fault(f"{what} needs a text {key!r}")
-        for key in ("entities", "aliases", "entity_lists", "supports"):
+        for key in ("entities", "terms", "aliases", "entity_lists", "supports"):
             if not _is_names(entry.get(key, [])):
                 raise self._fault(f"{key} of {what} must be a list of texts")
 

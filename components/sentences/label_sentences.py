@@ -41,6 +41,7 @@ def label_sentences(
     A record is ``{"id", "report_sha256", "table", "sentences": [{"text", "labels"}], "labels"}``. The labels of an
     item are its own, by the names of the table; an item without any that the table knows has those of its sentences:
     present beats uncertain beats absent, and "no finding" is present if a sentence says so and none names a finding.
+    Locations are always those of the sentences; where nothing is named, none is labeled.
     An item with labels and no report gets template sentences; one with neither has none. Each sentence of a report
     stands once. Files and faults as in :func:`~radbundles.components.data.records.write_records`.
 
@@ -109,6 +110,8 @@ def label_sentences(
         counts["own_labels"] += bool(labels)
         if texts and (complete or not labels):
             labels = _with_sentences(labels, sentences, table)
+        if texts:
+            labels |= _locations(sentences, table)
         unknown.update(table.unknown_names(own))
         for entry in sentences:
             for name, value in entry["labels"].items():
@@ -153,7 +156,17 @@ def _with_sentences(
                 said[name] = value
     labels = {**own, **said, **{name: value for name, value in own.items() if value != -1}}
     if none is not None and normal and own.get(none, -1) == -1:
-        kept = {none, *(table.names[place] for place in table.supports)}
+        kept = {none, *(table.names[place] for place in (*table.supports, *table.locations))}
         found = any(value != 0 for name, value in labels.items() if name not in kept)
         labels[none] = int(normal == {1} and not found)
     return labels
+
+
+def _locations(sentences: Sequence[Mapping[str, Any]], table: LabelTable) -> dict[str, int]:
+    """Where the sentences place anything; present beats uncertain."""
+    places = {}
+    for name in (table.names[place] for place in table.locations):
+        values = {entry["labels"].get(name) for entry in sentences}
+        if found := values & {1, -1}:
+            places[name] = max(found)
+    return places

@@ -87,7 +87,7 @@ def test_what_is_missing_is_named_with_its_mend() -> None:
 
 
 def test_codes_of_another_table_are_refused() -> None:
-    with pytest.raises(ValueError, match="14 classes.*28"):
+    with pytest.raises(ValueError, match="14 classes.*33"):
         ChooseSentenced("findings")(sample({}))
 
 

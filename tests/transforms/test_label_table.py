@@ -64,8 +64,20 @@ def test_chexpert_has_the_14_classes_in_alphabetical_order(chexpert: LabelTable)
 
 
 def test_findings_are_in_alphabetical_order() -> None:
-    names = label_table("findings").names
-    assert list(names) == sorted(names) and len(names) > 20
+    table = label_table("findings")
+    names = [name for place, name in enumerate(table.names) if place not in table.locations]
+    assert names == sorted(names) and len(names) > 20
+    assert [table.names[place] for place in table.locations] == [
+        "left", "right", "upper zone", "middle zone", "lower zone",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"entities": ["effusion"]}, {"name": "normal"}])
+def test_a_location_is_nothing_else(change: dict[str, Any]) -> None:
+    classes = [{"name": "left", "phrase": "left", "terms": ["left"], **change}, {"name": "fluid", "phrase": "fluid"}]
+    content = {"name": "own", "no_finding": "normal" if change.get("name") else "fluid", "classes": classes}
+    with pytest.raises(ValueError, match="makes it a location"):
+        LabelTable(content)
 
 
 @pytest.mark.parametrize("name", ["chexpert", "findings"])
@@ -77,7 +89,7 @@ def test_entities_of_a_table_are_in_its_entity_lists(name: str) -> None:
         for entity in json.loads(Path(entity_file(listed)).read_text())["entities"]
     }
     assert {entity for entities in table.entities for entity in entities} <= known
-    assert all(table.entities)
+    assert all(bool(entities) != bool(terms) for entities, terms in zip(table.entities, table.terms, strict=True))
 
 
 @pytest.mark.parametrize("labels", [NAMES, CHEST_XRAY14, VINDR, ["tuberculosis"]])

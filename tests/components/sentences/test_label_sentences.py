@@ -42,15 +42,15 @@ def test_record_of_a_report(tmp_path: Path) -> None:
         "id": "a",
         "table": "findings",
         "sentences": [
-            {"text": "there is a small left effusion", "labels": {"effusion": 1, "no finding": 0}},
+            {"text": "there is a small left effusion", "labels": {"effusion": 1, "no finding": 0, "left": 1}},
             {"text": "there is no edema .", "labels": {"edema": 0, "no finding": 1}},
         ],
-        "labels": {"effusion": 1, "edema": 0, "no finding": 0},
+        "labels": {"effusion": 1, "edema": 0, "no finding": 0, "left": 1},
     }
     assert {key: summary[key] for key in ("reports", "templates", "sentences", "own_labels", "failures")} == {
         "reports": 1, "templates": 0, "sentences": 2, "own_labels": 0, "failures": 0,
     }  # fmt: skip
-    assert summary["values"] == {"present": 2, "uncertain": 0, "absent": 2}
+    assert summary["values"] == {"present": 3, "uncertain": 0, "absent": 2}
     assert summary["classes"]["effusion"] == {"present": 1}
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["sentences.jsonl"]
 
@@ -87,6 +87,8 @@ def test_sections_to_read(tmp_path: Path) -> None:
         ("No effusion. The tube is in place.", {"effusion": 0, "tube": 1, "no finding": 1}),
         ("No effusion. Abnormal vasculature.", {"effusion": 0, "no finding": 0}),
         ("The patient is rotated to the left.", {}),
+        ("Possible left effusion. Left tube.", {"effusion": -1, "tube": 1, "no finding": 0, "left": 1}),
+        ("Tube on the right. No effusion.", {"effusion": 0, "tube": 1, "no finding": 1, "right": 1}),
     ],
 )
 def test_labels_of_an_item_from_its_sentences(tmp_path: Path, text: str, labels: dict[str, int]) -> None:
@@ -101,6 +103,8 @@ def test_own_labels_come_first_and_alone_unless_completed(tmp_path: Path) -> Non
     assert (summary["own_labels"], summary["unknown_labels"]) == (1, {"knee": 1})
     (record,), _ = run(tmp_path, row | {"labels": {**row["labels"], "effusion": -1, "mass": -1}}, complete=True)
     assert record["labels"] == {"edema": 1, "effusion": 1, "mass": -1, "no finding": 0}
+    (record,), _ = run(tmp_path, item("a", report={"text": "Right edema."}, labels={"effusion": 1, "left": 1}))
+    assert record["labels"] == {"effusion": 1, "left": 1, "right": 1}, "locations are completed always"
     (record,), _ = run(tmp_path, item("a", report={"text": "No edema."}, labels={"knee": 1}))
     assert record["labels"] == {"edema": 0, "no finding": 1}
 

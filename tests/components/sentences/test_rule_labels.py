@@ -29,20 +29,30 @@ def chexpert() -> RuleLabels:
 @pytest.mark.parametrize(
     ("sentence", "labels"),
     [
-        ("there is a small left pleural effusion", {"effusion": 1, "no finding": 0}),
-        ("possible right lower zone consolidation", {"consolidation": -1, "no finding": 0}),
+        ("there is a small left pleural effusion", {"effusion": 1, "no finding": 0, "left": 1}),
+        (
+            "possible right lower zone consolidation",
+            {"consolidation": -1, "no finding": 0, "right": -1, "lower zone": -1},
+        ),
         (
             "no pleural effusion , pneumothorax or edema",
             {"effusion": 0, "pneumothorax": 0, "edema": 0, "no finding": 1},
         ),
-        ("ptb in the right upper field .", {"tuberculosis": 1, "no finding": 0}),
+        ("ptb in the right upper field .", {"tuberculosis": 1, "no finding": 0, "right": 1, "upper zone": 1}),
+        ("bilateral ptb", {"tuberculosis": 1, "no finding": 0, "left": 1, "right": 1}),
+        ("lul infiltrate", {"infiltrate": 1, "no finding": 0, "left": 1, "upper zone": 1}),
+        (  # a place belongs to what stands nearest to it
+            "no left effusion ; right upper lobe consolidation",
+            {"effusion": 0, "consolidation": 1, "no finding": 0, "right": 1, "upper zone": 1},
+        ),
+        ("no pneumothorax on the left", {"pneumothorax": 0, "no finding": 1}),
         ("normal .", {"no finding": 1}),
         ("the patient is rotated", {}),
         ("the endotracheal tube ends above the carina", {"tube": 1}),
         ("pacemaker in place , no pneumothorax", {"pacemaker": 1, "pneumothorax": 0, "no finding": 1}),
         ("congestive heart failure without edema", {"edema": 1, "no finding": 0}),  # present beats absent
         ("there is abnormal vasculature", {"no finding": 0}),  # a finding that is no class of the table
-        ("right - sided port - a - cath", {"catheter": 1}),
+        ("right - sided port - a - cath", {"catheter": 1, "right": 1}),
         ("a 2 . 5 cm nodule", {"nodule": 1, "no finding": 0}),
     ],
 )

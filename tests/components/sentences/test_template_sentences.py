@@ -18,6 +18,8 @@ from radbundles.transforms import label_table
         ({"No Finding": 1, "Pneumonia": 0}, ["there is no acute finding", "there is no pneumonia"]),
         ({"pacemaker": 1, "effusion": 0}, ["there is a pacemaker", "there is no pleural effusion"]),
         ({"pacemaker": 0}, ["there is no pacemaker"]),
+        ({"effusion": 1, "left": 1}, ["there is pleural effusion"]),
+        ({"effusion": 0, "left": 0}, ["there is no pleural effusion"]),
         ({"Effusion": -1}, []),
         ({"knee": 1}, []),
         ({}, []),
@@ -40,6 +42,8 @@ def test_rules_read_templates_back(name: str) -> None:
     table = label_table(name)
     read = RuleLabels(table)
     for place, label in enumerate(table.names):
+        if place in table.locations:
+            continue
         for value in (1, 0) if place != table.no_finding else (1,):
             (entry,) = template_sentences(table, {label: value})[:1]
             assert read(entry["text"])[label] == value, entry["text"]
