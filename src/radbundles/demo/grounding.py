@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ from radbundles.components.reports import (
     ImageGrid,
     KeyFigure,
     Line,
+    Phases,
     Picture,
     ReportText,
     Table,
@@ -72,8 +78,63 @@ class GroundingResult:
     config: dict[str, Any]
 
 
+@contextmanager
+def ground_beside(log: Path, **arguments: Any) -> Iterator[Callable[[], tuple[GroundingResult, dict[str, float]]]]:
+    """Call :func:`run_grounding` in a process of its own while the body goes on; if that fails, both end.
+
+    Args:
+        log: file for what it prints.
+        **arguments: of :func:`run_grounding`, but ``step``.
+
+    Yields:
+        A function that waits for it and returns what it returned and its seconds by phase; raises what it raised, or
+        RuntimeError if its process was killed.
+    """
+    log.unlink(missing_ok=True)
+    # A fork would copy the threads of torch in any state.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        future = pool.submit(_ground, log, torch.get_num_threads(), arguments)
+
+        def result() -> tuple[GroundingResult, dict[str, float]]:
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                raise RuntimeError(f"the training of DCXFM was killed, maybe for lack of memory; see {log}") from None
+
+        try:
+            yield result
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _ground(log: Path, threads: int, arguments: dict[str, Any]) -> tuple[GroundingResult, dict[str, float]]:
+    with log.open("w", encoding="utf-8") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    torch.set_num_threads(threads)
+    phases = Phases()
+
+    @contextmanager
+    def step(name: str, text: str) -> Iterator[None]:
+        print(text, flush=True)
+        with phases(name):
+            yield
+
+    return run_grounding(**arguments, step=step), phases.seconds
+
+
 def run_grounding(
-    *, out: Path, datalist: Path, tokenizer: Path, section: str, seed: int, epochs: int | None, step: Step
+    *,
+    out: Path,
+    datalist: Path,
+    tokenizer: Path,
+    section: str,
+    seed: int,
+    epochs: int | None,
+    workers: int,
+    step: Step,
 ) -> GroundingResult:
     """Label sentences, train stage 1 of DCXFM on the tiny configuration, and set it the zero-shot exam.
 
@@ -84,6 +145,7 @@ def run_grounding(
         section: to judge on.
         seed: of everything random.
         epochs: of the training; None takes those of ``tiny.json``.
+        workers: processes that load data beside this one.
         step: times a step and tells what it does.
     """
     bundle = find_bundle(BUNDLE).folder
@@ -97,6 +159,7 @@ def run_grounding(
         "tokenizer": str(tokenizer),
         "output_dir": str(training),
         "seed": seed,
+        "num_workers": workers,
     }
     if epochs is not None:
         settings |= {"epochs": epochs, "schedule_epochs": epochs, "warmup_epochs": epochs / 20}
