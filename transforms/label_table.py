@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 MISSING = ("unknown", "absent")
 UNCERTAIN = ("policy", "unknown")
 _FOLDER = Path(__file__).parent / "label_tables"
+_CACHED = 2**14
 _UNKNOWN = 2  # beside 1 present, 0 absent and -1 uncertain
 _CODES = np.array([-1, 1, 0, 0], dtype=np.int8)  # of 0, 1, 2 and, from the end, -1
 _RANK = {0: 0, -1: 1, 1: 2}
@@ -72,6 +73,7 @@ class LabelTable:
             self._groups.append([frozenset(map(_plain, group)) for group in entry.get("parts", ())])
             for part in frozenset().union(*self._groups[-1]):
                 self._parts.setdefault(part, []).append(place)
+        self._coded: dict[Any, NDArray[np.int8]] = {}
         self._exact = {name: self._places(_plain(name)) for name in self.names}
 
     def __len__(self) -> int:
@@ -140,6 +142,9 @@ class LabelTable:
                 f"missing must be one of {', '.join(MISSING)} and uncertain one of {', '.join(UNCERTAIN)}, "
                 f"not {missing!r} and {uncertain!r}"
             )
+        key = (*labels.items(), image, missing, uncertain)
+        if (known := self._coded.get(key)) is not None:
+            return known.copy()
         states = [0 if missing == "absent" else _UNKNOWN] * len(self.names)
         for name, value in self.resolve(labels).items():
             place = self._aliases[_plain(name)]
@@ -149,7 +154,10 @@ class LabelTable:
             states[place] = value
         if image and self.no_finding is not None:
             self._settle_no_finding(states, self.no_finding)
-        return _CODES[states]
+        codes = _CODES[states]
+        if len(self._coded) < _CACHED:  # reports say the same things over and over
+            self._coded[key] = codes.copy()
+        return codes
 
     def _settle_no_finding(self, states: list[int], no_finding: int) -> None:
         if states[no_finding] == 1:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
 from radbundles.transforms.fit_radiograph import fit_content
@@ -38,6 +39,9 @@ class MultiCropRadiographd(Randomizable, MapTransform):
     the matrix that takes a place in a crop (x, y, 1), as fractions 0 to 1 of its sides, to (x, y) in pixels of the
     original image, shift and rotation included. :func:`crops_to_original` uses it for maps.
 
+    An image that :class:`~radbundles.transforms.FitRadiograph` has fitted to ``fit_size`` already, for example before
+    it was cached, gives the same crops, and the matrices still lead to its original pixels.
+
     Args:
         keys: keys of images [1, H, W] in [0, 1].
         global_crops: number G of global crops, 1 or more.
@@ -62,7 +66,7 @@ class MultiCropRadiographd(Randomizable, MapTransform):
         allow_missing_keys: do not fail for a missing key.
 
     Raises:
-        ValueError: when an argument is out of range, or an image is not [1, H, W].
+        ValueError: when an argument is out of range, or an image is not [1, H, W] or was fitted to another size.
     """
 
     def __init__(
@@ -127,8 +131,7 @@ class MultiCropRadiographd(Randomizable, MapTransform):
             image = data[key]
             if image.ndim != 3 or image.shape[0] != 1:
                 raise ValueError(f"{key!r} must be [1, H, W], got {list(image.shape)}: load radiographs in gray")
-            frame = FittedFrame(image.shape[-2], image.shape[-1], self.fit_size)
-            content = fit_content(image, frame)
+            frame, content = self._fit(key, image)
             matrices = []
             for name, count in self.counts.items():
                 if count == 0:
@@ -141,6 +144,16 @@ class MultiCropRadiographd(Randomizable, MapTransform):
                 cropped[f"{key}_{name}"] = crops
             cropped[f"{key}_crops"] = torch.from_numpy(np.stack(matrices))
         return cropped
+
+    def _fit(self, key: Any, image: torch.Tensor) -> tuple[FittedFrame, torch.Tensor]:
+        if not (isinstance(image, MetaTensor) and "fitted_frame" in image.meta):
+            frame = FittedFrame(image.shape[-2], image.shape[-1], self.fit_size)
+            return frame, fit_content(image, frame)
+        frame = FittedFrame.of(image)
+        if frame.size != self.fit_size:
+            raise ValueError(f"{key!r} was fitted to {frame.size}, but its crops are cut from {self.fit_size}")
+        below, right = frame.top + frame.rows, frame.left + frame.columns
+        return frame, image.as_tensor()[:, frame.top : below, frame.left : right].contiguous()
 
 
 MultiCropRadiographD = MultiCropRadiographDict = MultiCropRadiographd

@@ -232,6 +232,15 @@ def test_whole_square_is_what_fitting_makes() -> None:
     assert torch.allclose(item["image_global"][0, :1], FitRadiograph(64)(image), atol=1e-5)
 
 
+def test_a_fitted_image_gives_the_same_crops() -> None:
+    image = MetaTensor(smooth(200, 120))
+    crop = MultiCropRadiographd(**SMALL)
+    first, second = (crop.set_random_state(0)({"image": given}) for given in (image, FitRadiograph(64)(image)))
+    assert all(torch.equal(first[f"image_{name}"], second[f"image_{name}"]) for name in ("global", "local", "crops"))
+    with pytest.raises(ValueError, match="fitted to 32, but its crops are cut from 64"):
+        crop({"image": FitRadiograph(32)(image)})
+
+
 def test_extreme_shapes_make_crops() -> None:
     for shape in ((1, 900), (700, 2), (1, 1)):
         item = MultiCropRadiographd(**SMALL).set_random_state(0)({"image": torch.ones(1, *shape)})
