@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from torch.autograd.function import once_differentiable
 
 CHUNK_SIZE = {"cpu": 2**18, "cuda": 2**24}
 """Default number of (word, cell) pairs in work: what stays in a core's cache, and what keeps a GPU busy."""
+KEPT = {"cpu": 2**22, "cuda": 2**24}
+"""Greatest number of pairs whose attention is kept for the backward pass, 8 bytes each, instead of computed again."""
 LENGTH_STEP = 4
 """Sentences whose lengths round up to the same multiple are taken together: few kernels, little padding."""
 NORM_PRODUCT_MIN = 1e-8
@@ -35,7 +38,8 @@ def word_region_similarity(
     - S_bs = t2 * log sum_k exp(t1 * r_k).
 
     Nothing of size words x cells x images outlives its chunk: the backward pass computes it again, so that memory
-    does not grow with the batch beyond the gradients. Not differentiable twice.
+    does not grow with the batch beyond the gradients. Batches so small that it makes no difference (:data:`KEPT`) are
+    spared that. Not differentiable twice.
 
     Source: GLoRIA's local similarity as DCXFM uses it (raw dot products, no normalization: quirk Q10).
 
@@ -46,7 +50,7 @@ def word_region_similarity(
         temperatures: t0, t1, t2.
         chunk_size: (word, cell) pairs held at once, over all images of the chunk; three buffers
             of that many numbers are kept. By default 2^18 on a CPU and 2^24 elsewhere. One image with one sentence is
-            the least that a chunk holds.
+            the least that a chunk holds. With a size of one's own nothing is kept for the backward pass.
 
     Returns:
         Similarities [I, S], float32 (float64 for float64 input) also under autocast; -inf, without gradient, for a
@@ -61,6 +65,7 @@ def word_region_similarity(
         raise ValueError(f"word_mask {tuple(word_mask.shape)} must be {tuple(words.shape[:2])}, as words")
     if min(temperatures) <= 0:
         raise ValueError(f"temperatures must be positive, got {temperatures}")
+    kept = 0 if chunk_size is not None else KEPT.get(cells.device.type, KEPT["cuda"])
     if chunk_size is None:
         chunk_size = CHUNK_SIZE.get(cells.device.type, CHUNK_SIZE["cuda"])
     if chunk_size < 1:
@@ -76,7 +81,9 @@ def word_region_similarity(
         packed = words[order[:, None], positions].to(dtype)
         beyond = torch.arange(longest, device=words.device) >= lengths[:, None]
         packed = packed.masked_fill(beyond[..., None], 0.0)
-        similarity = _Similarity.apply(cells.flatten(2).to(dtype), packed, lengths, counts, temperatures, chunk_size)
+        flat = cells.flatten(2).to(dtype)
+        keep = sum(counts) * flat.shape[2] * len(flat) <= kept
+        similarity = _Similarity.apply(flat, packed, lengths, counts, temperatures, chunk_size, keep)
         return similarity[:, order.argsort()]
 
 
@@ -132,10 +139,15 @@ class _Attention:
             values.masked_fill_(padding.view(1, -1, *(1,) * (values.ndim - 2)), fill)
         return values
 
-    def __call__(self, chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cells [b, D, N] -> softmax over words [b, P, N], softmax over cells [b, P, N], context [b, P, D]."""
+    def __call__(self, chunk: torch.Tensor, *, keep: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cells [b, D, N] -> softmax over words [b, P, N], softmax over cells [b, P, N], context [b, P, D].
+
+        What is to be kept has memory of its own; the rest stands until the next call.
+        """
+        over_words, over_cells, scratch = (x[: len(chunk)] for x in (self.over_words, self.over_cells, self.scratch))
+        if keep:
+            over_words, over_cells = torch.empty_like(over_words), torch.empty_like(over_cells)
         images = len(chunk)
-        over_words, over_cells, scratch = (x[:images] for x in (self.over_words, self.over_cells, self.scratch))
         torch.bmm(self.words.expand(images, -1, -1), chunk, out=scratch)
         self.hide(scratch, -torch.inf)
         torch.softmax(self.by_sentence(scratch), 2, out=self.by_sentence(over_words))
@@ -156,30 +168,36 @@ class _Similarity(torch.autograd.Function):
         counts: list[int],
         temperatures: tuple[float, float, float],
         chunk_size: int,
+        keep: bool,
     ) -> torch.Tensor:
         log_sum = cells.new_full((len(cells), len(words)), -torch.inf)
-        cosines = []
+        cosines: list[torch.Tensor] = []
+        kept: list[torch.Tensor] = []
         for group in _groups(counts, cells.shape[2], chunk_size):
             attend = _Attention(cells, words, lengths, group, temperatures[0])
             parts = []
             for chunk in cells.split(group.images):
-                _, _, context = attend(chunk)
+                attention = attend(chunk, keep=keep)
+                context = attention[2]
                 norms = torch.linalg.vector_norm(context, dim=2).mul_(attend.norm).clamp_(min=NORM_PRODUCT_MIN)
-                parts.append(context.mul_(attend.words).sum(2).div_(norms))
+                parts.append((context * attend.words).sum(2).div_(norms))
+                if keep:
+                    kept += attention
             cosine = torch.cat(parts)  # [I, P]
             scores = attend.by_sentence(attend.hide(cosine * temperatures[1], -torch.inf))
             log_sum[:, group.rows] = scores.logsumexp(2)
             cosines.append(cosine)
-        ctx.save_for_backward(cells, words, lengths, log_sum, *cosines)
-        ctx.arguments = counts, temperatures, chunk_size
+        ctx.save_for_backward(cells, words, lengths, log_sum, *cosines, *kept)
+        ctx.arguments = counts, temperatures, chunk_size, len(cosines)
         return log_sum * temperatures[2]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = gradients
-        cells, words, lengths, log_sum, *cosines = ctx.saved_tensors
-        counts, temperatures, chunk_size = ctx.arguments
+        cells, words, lengths, log_sum, *saved = ctx.saved_tensors
+        counts, temperatures, chunk_size, groups_saved = ctx.arguments
+        cosines, kept = saved[:groups_saved], iter(saved[groups_saved:])
         scale, word_scale, sentence_scale = temperatures
         cells_gradient, words_gradient = torch.zeros_like(cells), torch.zeros_like(words)
         with torch.autocast(cells.device.type, enabled=False):
@@ -194,6 +212,7 @@ class _Similarity(torch.autograd.Function):
                     images = slice(start, start + group.images)
                     _chunk_gradient(
                         attend,
+                        tuple(islice(kept, 3)) or attend(cells[images]),
                         cells[images],
                         cosine[images],
                         cosine_gradient[images],
@@ -201,20 +220,21 @@ class _Similarity(torch.autograd.Function):
                         group_gradient,
                     )
                 words_gradient[group.rows, : group.length] = group_gradient.unflatten(0, (-1, group.length))
-        return cells_gradient, words_gradient, None, None, None, None
+        return cells_gradient, words_gradient, *(None,) * 5
 
 
 def _chunk_gradient(
     attend: _Attention,
+    attention: tuple[torch.Tensor, ...],
     cells: torch.Tensor,
     cosine: torch.Tensor,
     cosine_gradient: torch.Tensor,
     cells_gradient: torch.Tensor,
     words_gradient: torch.Tensor,
 ) -> None:
-    """Add the gradients of one chunk: cells [b, D, N], cosine and its gradient [b, P]."""
+    """Add the gradients of one chunk: its attention, cells [b, D, N], cosine and its gradient [b, P]."""
     words = attend.words
-    over_words, over_cells, context = attend(cells)
+    over_words, over_cells, context = attention
     norm = torch.linalg.vector_norm(context, dim=2)
     norms = norm * attend.norm
     # r = w.c / (|w||c|): dr/dc = w / (|w||c|) - r c / |c|^2, and likewise for w; a clamped product is a constant.
@@ -222,11 +242,13 @@ def _chunk_gradient(
     across = torch.where(norms >= NORM_PRODUCT_MIN, cosine_gradient * cosine, 0.0)
     words_gradient.add_((along[..., None] * context).sum(0))
     words_gradient.addcmul_(words, (across.sum(0) / attend.norm.square().clamp_(min=TINY))[:, None], value=-1)
-    context.mul_((across / norm.square().clamp_(min=TINY))[..., None]).neg_().addcmul_(along[..., None], words)
-    cells_gradient.baddbmm_(context.mT, over_cells)
+    context_gradient = (along[..., None] * words).addcmul_(
+        context, (across / norm.square().clamp_(min=TINY))[..., None], value=-1
+    )
+    cells_gradient.baddbmm_(context_gradient.mT, over_cells)
     # Both softmaxes backwards. That of the cells lacks its mean term: r does not change with the length of the
     # context, so the gradient, weighted over the cells, is zero already.
-    product = torch.bmm(context, cells, out=attend.scratch[: len(cells)]).mul_(over_cells).mul_(over_words)
+    product = torch.bmm(context_gradient, cells, out=attend.scratch[: len(cells)]).mul_(over_cells).mul_(over_words)
     by_sentence = attend.by_sentence(product)
     total = by_sentence.sum(2, keepdim=True)
     by_sentence.addcmul_(attend.by_sentence(over_words), total, value=-1)

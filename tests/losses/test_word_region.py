@@ -31,9 +31,9 @@ def gradients(loss: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 # The lengths make groups without padding, with it, of one sentence, and one that a chunk has to split.
-@pytest.mark.parametrize("chunk_size", [1, 30, 200, 10**6])
+@pytest.mark.parametrize("chunk_size", [None, 1, 30, 200, 10**6])
 @pytest.mark.parametrize("lengths", [[3, 1, 7, 4, 4, 9, 2, 3], [5, 5, 5], [1, 1], [12, 1]])
-def test_loss_and_gradients_are_those_of_the_loop(lengths: list[int], chunk_size: int) -> None:
+def test_loss_and_gradients_are_those_of_the_loop(lengths: list[int], chunk_size: int | None) -> None:
     inputs = features(lengths)
     ours, theirs = WordRegionLoss(chunk_size=chunk_size)(*inputs), loop_loss(*inputs)
     torch.testing.assert_close(ours, theirs)
@@ -51,8 +51,8 @@ def test_float32_agrees_with_the_loop_at_full_size_of_one_image() -> None:
         assert (actual - expected).norm() < 1e-4 * expected.norm()
 
 
-@pytest.mark.parametrize("chunk_size", [40, 10**6])
-def test_gradients_are_the_slope_of_the_similarity(chunk_size: int) -> None:
+@pytest.mark.parametrize("chunk_size", [None, 40, 10**6])
+def test_gradients_are_the_slope_of_the_similarity(chunk_size: int | None) -> None:
     cells, words, word_mask = features([2, 3, 1], images=2, side=2)
 
     def similarity(cells: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
@@ -216,3 +216,11 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         word_region_similarity(cells, words, word_mask[:, 1:])
     with pytest.raises(ValueError, match=r"\[S, L, D\]"):
         word_region_similarity(cells, words[..., 1:], word_mask)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 60])
+def test_what_is_kept_serves_a_second_backward_pass(chunk_size: int | None) -> None:
+    cells, words, word_mask = features([2, 4, 3])
+    loss = WordRegionLoss(chunk_size=chunk_size)(cells, words, word_mask)
+    first, second = (torch.autograd.grad(loss, (cells, words), retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
