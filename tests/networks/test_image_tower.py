@@ -42,3 +42,20 @@ def test_features_of_another_shape_are_refused() -> None:
         ImageTower(nn.Conv2d(3, 5, 16, stride=16), channels=7)(torch.rand(1, 3, 32, 32))
     with pytest.raises(ValueError, match=r"gave features of the shape \(1, 20\)"):
         ImageTower(nn.Flatten(), channels=20)(torch.rand(1, 5, 2, 2))
+
+
+def test_centered_features_have_mean_0_and_variance_1() -> None:
+    encoder = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU())
+    tower = ImageTower(encoder, dim=6, channels=6, center=True)
+    nn.init.eye_(tower.projection.weight)
+    nn.init.zeros_(tower.projection.bias)
+    images = torch.randn(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    cells = tower(images)
+    torch.testing.assert_close(cells.mean((0, 2, 3)), torch.zeros(6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(cells.var((0, 2, 3), correction=0), torch.ones(6), atol=1e-2, rtol=0)
+
+
+def test_centering_adds_no_parameters() -> None:
+    plain, centered = (ImageTower(nn.Conv2d(1, 6, 3), channels=6, center=center) for center in (False, True))
+    assert [name for name, _ in centered.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert list(plain.state_dict()) == [name for name, _ in plain.named_parameters()]
