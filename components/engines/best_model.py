@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import torch
 from ignite.engine import Events
@@ -34,9 +35,17 @@ class BestModel:
     Args:
         network: the network whose ``state_dict`` is written.
         path: the file, for example ``model.pt``; loadable with ``torch.load(weights_only=True)``.
+        keep: "best", or "last" to write after every evaluation: where training is short and its learning rate falls to
+            zero, the last weights are the ones to have, and a small validation section may prefer half-trained ones.
+
+    Raises:
+        ValueError: if ``keep`` is neither.
     """
 
-    def __init__(self, network: nn.Module, path: str | Path) -> None:
+    def __init__(self, network: nn.Module, path: str | Path, *, keep: Literal["best", "last"] = "best") -> None:
+        if keep not in ("best", "last"):
+            raise ValueError(f'keep must be "best" or "last", got {keep!r}')
+        self.keep = keep
         self.network = network
         self.path = Path(path)
 
@@ -47,6 +56,6 @@ class BestModel:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Workflow) -> None:
-        """Write the weights if the evaluation that just ended is the best so far."""
-        if engine.state.rank == 0 and engine.state.best_metric_epoch == engine.state.epoch:
+        """Write the weights if the evaluation that just ended is the best so far, or in any case."""
+        if engine.state.rank == 0 and (self.keep == "last" or engine.state.best_metric_epoch == engine.state.epoch):
             save_atomically(self.network.state_dict(), self.path)

@@ -18,7 +18,7 @@ def demo(
         Path | None, typer.Option(help="Your own datalist (or a folder that holds datalist.json); none: phantoms.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("runs/demo"),
-    count: Annotated[int, typer.Option(min=20, help="Number of phantoms.")] = 760,
+    count: Annotated[int, typer.Option(min=20, help="Number of phantoms.")] = 600,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Training epochs; none: as many as fit into five minutes.")
     ] = None,

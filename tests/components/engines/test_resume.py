@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -225,3 +226,18 @@ def test_weight_decay_leaves_out_biases_and_scales() -> None:
     assert [p.shape for p in decayed["params"]] == [(4, 3)]
     assert len(plain["params"]) == 3
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.05, 0.0)
+
+
+def test_the_last_weights_can_be_kept_in_place_of_the_best(tmp_path: Path) -> None:
+    network = torch.nn.Linear(1, 1)
+    paths = {keep: tmp_path / f"{keep}.pt" for keep in ("best", "last")}
+    handlers = [BestModel(network, paths["best"]), BestModel(network, paths["last"], keep="last")]
+    for epoch in (1, 2):
+        torch.nn.init.constant_(network.weight, epoch)
+        engine = SimpleNamespace(state=SimpleNamespace(rank=0, best_metric_epoch=1, epoch=epoch))
+        for handler in handlers:
+            handler(engine)  # type: ignore[arg-type]
+    weights = {keep: torch.load(path, weights_only=True)["weight"].item() for keep, path in paths.items()}
+    assert weights == {"best": 1, "last": 2}
+    with pytest.raises(ValueError, match='must be "best" or "last"'):
+        BestModel(network, tmp_path / "m.pt", keep="first")  # type: ignore[arg-type]
