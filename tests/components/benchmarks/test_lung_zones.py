@@ -61,4 +61,5 @@ def test_trained_untrained_and_box_are_judged_on_the_same_zones(tmp_path: Path) 
         assert set(figures[method]) == set(SCORES)
     # Two lungs beside the middle: a box in the center holds none of their zones' whole, and points between them.
     assert figures["centered box"]["pointing"][0] == 0 and figures["centered box"]["iou"][0] > 0
-    assert (out / "packed" / "configs" / "inference.json").is_file()
+    packed = json.loads((out / "packed" / "configs" / "inference.json").read_text(encoding="utf-8"))
+    assert packed["image_size"] == small["image_size"] and packed["center_features"] is False
