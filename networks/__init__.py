@@ -27,6 +27,8 @@ from radbundles.networks.masked_vit import MaskedViTEncoder as MaskedViTEncoder
 from radbundles.networks.masked_vit import random_patch_mask as random_patch_mask
 from radbundles.networks.position_table import resize_position_table as resize_position_table
 from radbundles.networks.position_table import sincos_position_table as sincos_position_table
+from radbundles.networks.prompt_channels import PromptDraw as PromptDraw
+from radbundles.networks.prompt_channels import prompt_channels as prompt_channels
 from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
 from radbundles.networks.resnet_encoder import ResNetEncoder as ResNetEncoder
 from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_torchvision_resnet
