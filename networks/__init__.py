@@ -7,12 +7,17 @@ from __future__ import annotations
 if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
 
+from radbundles.networks.class_aggregation import ClassAggregation as ClassAggregation
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
+from radbundles.networks.cost_aggregator import CostAggregator as CostAggregator
+from radbundles.networks.cost_volume import cost_volume as cost_volume
 from radbundles.networks.dcxfm import DCXFM as DCXFM
 from radbundles.networks.dcxfm_checkpoint import convert_dcxfm_checkpoint as convert_dcxfm_checkpoint
 from radbundles.networks.dcxfm_checkpoint import load_dcxfm as load_dcxfm
 from radbundles.networks.dcxfm_checkpoint import load_dcxfm_checkpoint as load_dcxfm_checkpoint
 from radbundles.networks.dcxfm_checkpoint import save_dcxfm as save_dcxfm
+from radbundles.networks.dcxfm_dense import DCXFMDense as DCXFMDense
+from radbundles.networks.dcxfm_dense import ImageFeatures as ImageFeatures
 from radbundles.networks.dino_head import DINOHead as DINOHead
 from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint
@@ -32,6 +37,7 @@ from radbundles.networks.prompt_channels import prompt_channels as prompt_channe
 from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
 from radbundles.networks.resnet_encoder import ResNetEncoder as ResNetEncoder
 from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_torchvision_resnet
+from radbundles.networks.spatial_aggregation import SpatialAggregation as SpatialAggregation
 from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
 from radbundles.networks.swin_encoder import SwinEncoder as SwinEncoder
 from radbundles.networks.text_encoder import build_bert as build_bert
@@ -40,3 +46,4 @@ from radbundles.networks.text_tower import TextTower as TextTower
 from radbundles.networks.token_head import TokenHead as TokenHead
 from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock
 from radbundles.networks.transformers_encoder import TransformersImageEncoder as TransformersImageEncoder
+from radbundles.networks.upsampling_decoder import UpsamplingDecoder as UpsamplingDecoder

@@ -45,7 +45,10 @@ class ImageTower(nn.Module):
         Returns:
             Cells [B, dim, h, w] in float32, not normalized.
         """
-        features = self.encoder(image)
+        return self.project(self.encoder(image))
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        """Embed features of the encoder, [B, channels, h, w], as cells [B, dim, h, w]."""
         if features.ndim != 4 or features.shape[1] != self.projection.in_features:
             raise ValueError(
                 f"{type(self.encoder).__name__} gave features of the shape {tuple(features.shape)}, "

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -53,6 +54,8 @@ class ResNetEncoder(ResNet):
 
     out_channels: int
     """Channels of the features: 2048 for the ResNet-50."""
+    stage_channels: tuple[int, ...]
+    """Channels of the features of each stage: 256, 512, 1024 and 2048 for the ResNet-50."""
 
     def __init__(
         self,
@@ -88,7 +91,8 @@ class ResNetEncoder(ResNet):
         )
         for number in range(len(numbers) + 1, 5):
             setattr(self, f"layer{number}", nn.Sequential())
-        self.out_channels = widths[-1] * (1 if kind == "basic" else 4)
+        self.stage_channels = tuple(width * (1 if kind == "basic" else 4) for width in widths)
+        self.out_channels = self.stage_channels[-1]
         self.recompute_stages = recompute_stages
         if weights is not None:
             load_torchvision_resnet(self, weights)
@@ -96,16 +100,28 @@ class ResNetEncoder(ResNet):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Encode an image [B, in_channels, H, W] into features [B, out_channels, H / 32, W / 32], or finer ones."""
+        return deque(self._run(image), maxlen=1)[0]  # keeps no earlier stage
+
+    def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Features of all stages, from finest to coarsest, for the work of :meth:`forward`, which gives the last.
+
+        Each has ``stage_channels`` channels and a grid half as fine as that of the one before; a ResNet starts at a
+        quarter of the image.
+        """
+        return list(self._run(image))
+
+    def _run(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
         x = image.contiguous(memory_format=torch.channels_last)
         recomputed = self.recompute_stages if torch.is_grad_enabled() else 0
         x = self._recompute(self._stem, x) if recomputed else self._stem(x)
-        for number, stage in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
+        stages = (self.layer1, self.layer2, self.layer3, self.layer4)[: len(self.stage_channels)]
+        for number, stage in enumerate(stages, start=1):
             if number > recomputed:
                 x = stage(x)
-                continue
-            for block in stage:  # one by one, so that only one block's activations are there at a time
-                x = self._recompute(block, x)
-        return x
+            else:
+                for block in stage:  # one by one, so that only one block's activations are there at a time
+                    x = self._recompute(block, x)
+            yield x
 
     def _stem(self, image: torch.Tensor) -> torch.Tensor:
         x = self.act(self.bn1(self.conv1(image)))
