@@ -23,6 +23,7 @@ from radbundles.transforms.insert_distilled import InsertDistilledd, insert_dist
 from radbundles.transforms.label_table import LabelTable, label_table
 from radbundles.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from radbundles.transforms.load_radiograph import LoadRadiograph, LoadRadiographD, LoadRadiographd, LoadRadiographDict
+from radbundles.transforms.load_targets import LoadTargetsD, LoadTargetsd, LoadTargetsDict
 from radbundles.transforms.mask_report import MaskReport, MaskReportd
 from radbundles.transforms.multi_crop_radiograph import (
     MultiCropRadiographD,

@@ -18,7 +18,7 @@ from radbundles.transforms.nifti_picture import inflate, open_nifti
 from radbundles.transforms.picture import open_picture
 from radbundles.transforms.read_error import RadiographReadError
 
-__all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd"]
+__all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd", "read_mask"]
 
 
 class LoadMaskd(MapTransform):
@@ -77,16 +77,29 @@ class LoadMaskd(MapTransform):
             if self.missing == "error":
                 raise RadiographReadError("the item has no mask of this class. Add one, or load with missing='zeros'")
             return
-        inside = _read_mask(paths[name])
-        if inside.shape != channel.shape:
-            found, wanted = (f"{rows} x {columns}" for rows, columns in (inside.shape, channel.shape))
-            raise RadiographReadError(
-                f"{paths[name]}: {found} pixels (rows x columns), but the image has {wanted}. Draw it on that image"
-            )
-        channel[...] = inside
+        channel[...] = read_mask(paths[name], channel.shape)
 
 
-def _read_mask(path: str) -> np.ndarray:
+def read_mask(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a mask file as bool [H, W], True inside.
+
+    Args:
+        path: PNG or NIfTI file.
+        shape: (H, W) of its image.
+
+    Raises:
+        RadiographReadError: naming file, reason and mend.
+    """
+    inside = _inside(path)
+    if inside.shape != shape:
+        found, wanted = (f"{rows} x {columns}" for rows, columns in (inside.shape, shape))
+        raise RadiographReadError(
+            f"{path}: {found} pixels (rows x columns), but the image has {wanted}. Draw it on that image"
+        )
+    return inside
+
+
+def _inside(path: str) -> np.ndarray:
     content = inflate(read_file(path), str(path))
     kind = file_type(content, str(path))
     if kind == "nifti":

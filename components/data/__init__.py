@@ -16,19 +16,24 @@ from radbundles.components.data.check import CheckReport, check_datalist
 from radbundles.components.data.datalist import iter_datalist, load_datalist, write_datalist
 from radbundles.components.data.fault import FAULTS, Fault
 from radbundles.components.data.layouts import LAYOUTS
+from radbundles.components.data.mask_items import MaskItems, SourceReport, load_mask_sources
+from radbundles.components.data.mask_source import MaskSource
 from radbundles.components.data.schema import SPLITS, datalist_schema, is_valid_item, item_faults
 from radbundles.components.data.split import PatientSplitter, SplitWarning
 from radbundles.components.data.zone_phrases import LUNG_ZONES, lung_zone_masks, lung_zone_phrases, split_lungs
 
 if TYPE_CHECKING:
-    from radbundles.components.data.collate import collate_reports, collate_views
+    from radbundles.components.data.collate import collate_masks, collate_reports, collate_views
+    from radbundles.components.data.mixed_sampler import MixedSampler
     from radbundles.components.data.seeded import EpochSampler, SeededDataset
     from radbundles.components.data.tokenizer_training import ReportCorpus, tokenizer_figures, train_tokenizer
 
 _NEED_TORCH = {
+    "collate_masks": "collate",
     "collate_reports": "collate",
     "collate_views": "collate",
     "EpochSampler": "seeded",
+    "MixedSampler": "mixed_sampler",
     "ReportCorpus": "tokenizer_training",
     "SeededDataset": "seeded",
     "tokenizer_figures": "tokenizer_training",

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 IMAGE_KEYS = ("image", "window")
 REPORT_KEYS = ("labels", "input_ids", "attention_mask", "token_weights", "masked", "entity")
+MASK_KEYS = ("image", "masks", "labels")
 VIEW_KEYS = ("image_global", "image_local", "image_labels", "text_labels")
 SENTENCE_KEYS = ("input_ids", "attention_mask", "word_mask")
 DTYPES = {
@@ -72,6 +73,21 @@ def collate_views(
             names the ``id`` of a sample.
     """
     return _collate_function((*VIEW_KEYS, *extra), SENTENCE_KEYS, trim, multiple)
+
+
+def collate_masks(samples: Sequence[Mapping[str, Any]]) -> Batch:
+    """Collate samples of images with masks of several classes, as the function of a ``DataLoader``.
+
+    The batch holds ``image`` ``[B, C, S, S]`` float32, ``masks`` ``[B, T, S, S]`` uint8, ``labels`` ``[B, T]`` int64
+    (1 present, 0 absent, -1 unknown), and ``id`` and ``source``, lists. Everything else stays behind. Tensors are
+    plain.
+
+    Raises:
+        ValueError: if samples lack a tensor, or differ in their shapes; names the ``id`` of a sample.
+    """
+    batch: Batch = {key: _stack(samples, key) for key in MASK_KEYS}
+    batch |= {key: [sample[key] for sample in samples] for key in ("id", "source") if key in samples[0]}
+    return batch
 
 
 def _collate_function(

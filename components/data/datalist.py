@@ -17,10 +17,10 @@ from radbundles.components.data.labeled_sentences import LabeledSentences
 from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines, parse_json
 from radbundles.components.data.schema import SPLITS
 from radbundles.components.data.section import (
+    EmptySectionError,
     Item,
     JsonLinesSection,
     join_paths,
-    no_items,
     parse_row,
     require_valid,
 )
@@ -100,7 +100,7 @@ def load_datalist(
     document = read_document(path)
     items = document.get(section, [])
     if not items:
-        raise ValueError(no_items(path, section, {split: len(document.get(split, [])) for split in SPLITS}))
+        raise EmptySectionError(path, section, {split: len(document.get(split, [])) for split in SPLITS})
     first_row = 1 + sum(len(document.get(split, [])) for split in SPLITS[: SPLITS.index(section)])
     for row, item in enumerate(items, start=first_row):
         require_valid(path, row, item)

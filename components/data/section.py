@@ -21,6 +21,14 @@ from radbundles.components.data.schema import SPLITS, item_faults
 Item = dict[str, Any]
 
 
+class EmptySectionError(ValueError):
+    """A datalist has no items in the section that was asked for."""
+
+    def __init__(self, path: Path, section: str, counts: dict[str, int]) -> None:
+        held = ", ".join(f"{split}: {count}" for split, count in counts.items())
+        super().__init__(f"{path} has no items in the section {section!r} ({held})")
+
+
 class JsonLinesSection(Sequence[Item]):
     """One section of a JSON Lines datalist, read at random through an offset index.
 
@@ -48,7 +56,7 @@ class JsonLinesSection(Sequence[Item]):
                 if index_ids:
                     hashes.append(hash64(line_id(raw) or ""))
         if not offsets:
-            raise ValueError(no_items(path, section, counts))
+            raise EmptySectionError(path, section, counts)
         self._offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
         self._rows: NDArray[np.int32] = np.array(rows, dtype=np.int32)
         self.id_hashes: NDArray[np.uint64] = np.array(hashes, dtype=np.uint64)
@@ -127,9 +135,3 @@ def join_paths(item: Item, base: str) -> Item:
     if "masks" in item:
         joined["masks"] = {name: os.path.join(base, mask) for name, mask in item["masks"].items()}
     return joined
-
-
-def no_items(path: Path, section: str, counts: dict[str, int]) -> str:
-    """Message for a section without items."""
-    held = ", ".join(f"{split}: {count}" for split, count in counts.items())
-    return f"{path} has no items in the section {section!r} ({held})"
