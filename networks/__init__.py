@@ -18,6 +18,11 @@ from radbundles.networks.dcxfm_checkpoint import load_dcxfm_checkpoint as load_d
 from radbundles.networks.dcxfm_checkpoint import save_dcxfm as save_dcxfm
 from radbundles.networks.dcxfm_dense import DCXFMDense as DCXFMDense
 from radbundles.networks.dcxfm_dense import ImageFeatures as ImageFeatures
+from radbundles.networks.dcxfm_dense_checkpoint import convert_aggregator as convert_aggregator
+from radbundles.networks.dcxfm_dense_checkpoint import convert_dcxfm_dense_checkpoint as convert_dcxfm_dense_checkpoint
+from radbundles.networks.dcxfm_dense_checkpoint import load_dcxfm_dense as load_dcxfm_dense
+from radbundles.networks.dcxfm_dense_checkpoint import load_dcxfm_dense_checkpoint as load_dcxfm_dense_checkpoint
+from radbundles.networks.dcxfm_dense_checkpoint import rename_aggregator_key as rename_aggregator_key
 from radbundles.networks.dino_head import DINOHead as DINOHead
 from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint

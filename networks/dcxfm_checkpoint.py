@@ -17,11 +17,10 @@ from torch import nn
 from radbundles.networks.checkpoint_file import file_provenance, read_checkpoint
 from radbundles.networks.dcxfm import DCXFM
 from radbundles.networks.image_tower import ImageTower
+from radbundles.networks.key_map import StateDict, map_keys
 from radbundles.networks.resnet_encoder import ResNetEncoder
 from radbundles.networks.text_encoder import build_bert
 from radbundles.networks.text_tower import TextTower
-
-StateDict = dict[str, torch.Tensor]
 
 # Official prefix -> name in the training objective, which holds the network.
 RENAMED: tuple[tuple[str, str], ...] = (
@@ -57,6 +56,14 @@ def rename_dcxfm_key(key: str) -> str | None:
     return None
 
 
+def find_dcxfm_key(key: str) -> tuple[str | None, str | None]:
+    """Name in a :class:`DCXFM` of an official key, and why it is dropped if it is."""
+    ours, reason = _find_any_key(key)
+    if ours is not None and not ours.startswith("network."):
+        reason = reason or "part of the training, not of the network"
+    return None if ours is None else ours.removeprefix("network."), reason
+
+
 def is_dcxfm_checkpoint(content: Mapping[str, Any]) -> bool:
     """Whether the content of a checkpoint file has the names of an official DCXFM model."""
     return any(str(key).startswith("img_encoder_student.") for key in _state(content))
@@ -78,7 +85,8 @@ def load_dcxfm_checkpoint(module: nn.Module, path: str | Path) -> dict[str, Any]
         ValueError: if a key is unknown, missing or of a wrong shape.
     """
     path = Path(path)
-    state, keys = _map_keys(_state(read_checkpoint(path)), module.state_dict(), whole=not isinstance(module, DCXFM))
+    find = find_dcxfm_key if isinstance(module, DCXFM) else _find_any_key
+    state, keys = map_keys(_state(read_checkpoint(path)), module.state_dict(), find, "DCXFM")
     module.load_state_dict(state)
     return {"source": file_provenance(path), "keys": keys}
 
@@ -104,10 +112,10 @@ def convert_dcxfm_checkpoint(
     if isinstance(source, (str, Path)):
         provenance, source = file_provenance(source), read_checkpoint(source)
     official = _state(source)
-    config = _infer_config(official, text_heads)
+    config = infer_dcxfm_config(official, text_heads)
     with torch.device("meta"):
-        expected = _build(config).state_dict()
-    state, keys = _map_keys(official, expected, whole=False)
+        expected = build_dcxfm(config).state_dict()
+    state, keys = map_keys(official, expected, find_dcxfm_key, "DCXFM")
     converted = {key: tensor.detach().clone().contiguous() for key, tensor in state.items()}
     return converted, {"config": config, "source": provenance, "keys": keys}
 
@@ -117,8 +125,8 @@ def save_dcxfm(folder: str | Path, state_dict: StateDict, report: Mapping[str, A
 
     Args:
         folder: made if it does not exist.
-        state_dict: first result of :func:`convert_dcxfm_checkpoint`.
-        report: second result of :func:`convert_dcxfm_checkpoint`.
+        state_dict: first result of :func:`convert_dcxfm_checkpoint` or of its counterpart of stage 2.
+        report: the second result.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,13 +146,24 @@ def load_dcxfm(folder: str | Path) -> DCXFM:
         FileNotFoundError: if one of the two files is missing.
         RuntimeError: if the tensors do not fit the configuration.
     """
+    config, state = read_converted(folder)
+    network = build_dcxfm(config)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def read_converted(folder: str | Path) -> tuple[dict[str, Any], StateDict]:
+    """Configuration and tensors of a folder made by :func:`save_dcxfm`.
+
+    Raises:
+        FileNotFoundError: if one of the two files is missing.
+    """
     folder = Path(folder)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} not found: make it with radbundles convert")
-    network = _build(json.loads((folder / "config.json").read_text(encoding="utf-8"))["network"])
-    network.load_state_dict(load_file(folder / "model.safetensors"))
-    return network.eval()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["network"]
+    return config, load_file(folder / "model.safetensors")
 
 
 def _state(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,40 +171,12 @@ def _state(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return wrapped if isinstance(wrapped, Mapping) else content
 
 
-def _map_keys(
-    official: Mapping[str, Any], expected: Mapping[str, torch.Tensor], *, whole: bool
-) -> tuple[StateDict, list[dict[str, Any]]]:
-    """Rename all, and hold names and shapes against what is expected of the objective (whole) or the network."""
-    state: StateDict = {}
-    keys: list[dict[str, Any]] = []
-    for key, tensor in official.items():
-        if not isinstance(tensor, torch.Tensor):
-            raise ValueError(f"key {key!r} holds a {type(tensor).__name__}, not a tensor")
-        entry = {"key": key, "shape": list(tensor.shape)}
-        reason = next((why for pattern, why in DROPPED if re.fullmatch(pattern, key)), None)
-        ours = rename_dcxfm_key(key)
-        if ours is not None and not whole:
-            if ours.startswith("network."):
-                ours = ours.removeprefix("network.")
-            else:
-                reason = reason or "part of the training, not of the network"
-        if reason is not None:
-            keys.append(entry | {"action": "dropped", "reason": reason})
-            continue
-        if ours is None or ours not in expected:
-            raise ValueError(f"unknown key {key!r} {tuple(tensor.shape)}: not part of this DCXFM")
-        if tensor.shape != expected[ours].shape:
-            raise ValueError(
-                f"key {key!r} has the shape {tuple(tensor.shape)}, {tuple(expected[ours].shape)} is needed"
-            )
-        state[ours] = tensor
-        keys.append(entry | {"action": "renamed", "to": ours})
-    if missing := sorted(expected.keys() - state.keys()):
-        raise ValueError(f"{len(missing)} tensors are missing, first {missing[:5]} (our names)")
-    return state, keys
+def _find_any_key(key: str) -> tuple[str | None, str | None]:
+    return rename_dcxfm_key(key), next((why for pattern, why in DROPPED if re.fullmatch(pattern, key)), None)
 
 
-def _infer_config(state: Mapping[str, Any], text_heads: int) -> dict[str, Any]:
+def infer_dcxfm_config(state: Mapping[str, Any], text_heads: int) -> dict[str, Any]:
+    """Configuration of a :class:`DCXFM`, its sizes read off an official state dict."""
     image, text = "img_encoder_student.", "text_encoder_student."
 
     def shape(key: str) -> torch.Size:
@@ -224,8 +215,8 @@ def _infer_config(state: Mapping[str, Any], text_heads: int) -> dict[str, Any]:
     }
 
 
-def _build(config: Mapping[str, Any]) -> DCXFM:
-    """The network of a configuration of :func:`_infer_config`; nothing else that it might name is ever called."""
+def build_dcxfm(config: Mapping[str, Any]) -> DCXFM:
+    """The network of a configuration of :func:`infer_dcxfm_config`; nothing else that it might name is ever called."""
 
     def arguments(part: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in part.items() if key not in ("_target_", "encoder")}
