@@ -32,6 +32,7 @@ from radbundles.transforms.multi_crop_radiograph import (
 )
 from radbundles.transforms.official_masking import OfficialMasking
 from radbundles.transforms.radiograph_jitter import RandRadiographNoise, RandRadiographTone
+from radbundles.transforms.rand_mask_augment import RandMaskAugmentD, RandMaskAugmentd, RandMaskAugmentDict
 from radbundles.transforms.rand_radiograph_crop import (
     RandRadiographCrop,
     RandRadiographCropD,

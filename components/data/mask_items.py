@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
 from typing import Any, overload
 
 import numpy as np
@@ -134,10 +137,11 @@ def load_mask_sources(
     _require_fit(known, section, classes)
     parts: list[_Part] = []
     report: dict[str, SourceReport] = {}
+    opened = cache(load_datalist)  # sources may share a datalist
     for source in known:
         if source.parts(section):
             report[source.name] = SourceReport()
-            parts += _read(source, section, classes, report[source.name])
+            parts += _read(source, section, classes, report[source.name], opened)
     if not parts:
         raise ValueError(f"no source has a part in the section {section!r}: see their sections")
     return MaskItems(parts, classes, report)
@@ -163,14 +167,20 @@ def _require_fit(sources: Sequence[MaskSource], section: str, classes: Sequence[
         )
 
 
-def _read(source: MaskSource, section: str, classes: Sequence[str], report: SourceReport) -> list[_Part]:
+def _read(
+    source: MaskSource,
+    section: str,
+    classes: Sequence[str],
+    report: SourceReport,
+    load: Callable[..., Sequence[Item]],
+) -> list[_Part]:
     """Judge all items of a source."""
     parts: list[_Part] = []
     met: Counter[str] = Counter()
     others: set[str] = set()
     for split in source.parts(section):
         try:
-            items = load_datalist(source.datalist, split, source.dataset_dir)
+            items = load(source.datalist, split, source.dataset_dir)
         except EmptySectionError as error:
             raise ValueError(f"source {source.name!r}: {error}; {_leave(section)}") from None
         places: list[int] = []
@@ -208,8 +218,8 @@ def _judge(source: MaskSource, section: str, report: SourceReport, met: Counter[
     have = f"its items have masks or boxes of {named}" if named else "its items have neither masks nor boxes"
     if met and not named:
         have = "its items have boxes, which boxes=false leaves aside"
-    first = next(iter(report.left_out), "a name of the datalist")
-    mend = f"Map names of the datalist by names, such as {{{first!r}: {source.classes[0]!r}}}"
+    alike = max(product(report.left_out or ["its name"], source.classes), key=_likeness)
+    mend = f"Map the datalist's names by names, such as {{{alike[0]!r}: {alike[1]!r}}}"
     if report.images == 0:
         raise ValueError(
             f"{who}: nothing is known of {list(source.classes)} in its {report.nothing_known} items; {have}. "
@@ -236,6 +246,10 @@ def _judge(source: MaskSource, section: str, report: SourceReport, met: Counter[
             logger.warning("%s: no mask or box of %s, so its images teach where it is not, at most", who, bare)
         if unmet := [name for name in source.names if name not in met]:
             logger.warning("%s: names maps %s, of which no item has a mask or a box", who, unmet)
+
+
+def _likeness(pair: tuple[str, str]) -> float:
+    return difflib.SequenceMatcher(None, pair[0].casefold(), pair[1].casefold()).ratio()
 
 
 def _leave(section: str) -> str:

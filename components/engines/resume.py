@@ -13,6 +13,7 @@ import torch
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
 
+from radbundles.components.data.mixed_sampler import MixedSampler
 from radbundles.components.data.seeded import EpochSampler
 from radbundles.components.engines.best_model import save_atomically
 
@@ -24,9 +25,9 @@ class Resume:
     """Save everything that training needs to go on, and go on from the newest checkpoint when it starts again.
 
     With :class:`SeedIterations`, :class:`~radbundles.components.data.SeededDataset` and
-    :class:`~radbundles.components.data.EpochSampler`, all randomness is a function of (seed, iteration), so a
-    checkpoint holds no generator state: a run killed at any moment and started again by the same command ends with
-    the weights of a run that was never killed (bit for bit on the CPU).
+    :class:`~radbundles.components.data.EpochSampler` or :class:`~radbundles.components.data.MixedSampler`, all
+    randomness is a function of (seed, iteration), so a checkpoint holds no generator state: a run killed at any moment
+    and started again by the same command ends with the weights of a run that was never killed (bit for bit on the CPU).
 
     A checkpoint is written after each epoch (after validation: put this handler last) and, with ``every``, within
     epochs. Writes are atomic; the last ``keep`` files stay; files are loaded with ``weights_only=True``.
@@ -51,7 +52,7 @@ class Resume:
         *,
         directory: str | Path,
         objects: dict[str, Any],
-        sampler: EpochSampler,
+        sampler: EpochSampler | MixedSampler,
         evaluator: Workflow | None = None,
         every: int = 0,
         keep: int = 2,
