@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from radbundles.components.zero_shot.dense_zero_shot import DenseZeroShot
 from radbundles.components.zero_shot.exam_inferer import ExamInferer
 from radbundles.components.zero_shot.exam_targets import ExamTargetsd, collate_exam, exam_classes
 from radbundles.components.zero_shot.inferer import ZeroShotInferer
 from radbundles.components.zero_shot.load_zero_shot import load_zero_shot
-from radbundles.components.zero_shot.locate import BoxRule, Place
+from radbundles.components.zero_shot.locate import BoxRule, Place, ScoreRule
+from radbundles.components.zero_shot.outline import Polygon
 from radbundles.components.zero_shot.preview import PreviewRadiographd
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
@@ -19,14 +21,17 @@ from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 __all__ = [
     "BoxRule",
     "Comparison",
+    "DenseZeroShot",
     "ExamInferer",
     "ExamTargetsd",
     "Grounding",
     "ImageEmbedding",
     "Place",
+    "Polygon",
     "PreviewRadiographd",
     "PromptTable",
     "Prompts",
+    "ScoreRule",
     "Segmentation",
     "WriteFindings",
     "ZeroShot",

@@ -8,24 +8,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from monai.inferers import Inferer
 
 from radbundles.components.zero_shot.zero_shot import ZeroShot
-
-Answers = dict[str, list[Any]]
+from radbundles.networks import ImageFeatures
 
 
 class ExamInferer(Inferer):
     """Ground the phrases, segment the regions and classify the images of a batch of :class:`ExamTargetsd`.
 
-    Source: DCXFM, evaluation: maps are smoothed on the grid of cells and brought to the square by bilinear
-    interpolation; no scaling is done here, it belongs to the protocol that scores them.
+    Source: DCXFM, evaluation: maps are brought to the square by bilinear interpolation, those of stage 1 smoothed on
+    the grid of cells before it; of logits the sigmoid is taken after it (quirk Q26). No scaling is done here, it
+    belongs to the protocol that scores them.
 
     Args:
         zero_shot: asks the network; each distinct text is encoded once.
         classes: those of the exam, in the order of ``labels``.
         negatives: compare classes with their denial (for classification and segmentation).
+
+    Raises:
+        KeyError: if the prompt table has no such class.
+        ValueError: if negatives are asked for and a class, or the network, has none.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class ExamInferer(Inferer):
         negatives: bool = False,
     ) -> None:
         super().__init__()
+        zero_shot.class_prompts(classes, negatives=negatives)
         self.zero_shot = zero_shot
         self.classes = tuple(classes)
         self.negatives = negatives
@@ -49,41 +53,36 @@ class ExamInferer(Inferer):
             ``grounding`` and ``segmentation``, each a dict of lists by image: ``maps`` float32 [P, S, S], ``masks``
             bool [P, S, S] and ``groups`` (P names); ``scores`` [B, K], similarities with the classes.
         """
-        cells = network(inputs["image"], *args, **kwargs).float()
-        size = inputs["image"].shape[-1]
-        texts = list(dict.fromkeys(text for phrases in inputs["phrases"] for text in phrases))
-        found = self.zero_shot.compare(cells, phrases=texts, classes=self.classes, negatives=self.negatives)
-        first = len(texts)
+        tool, image = self.zero_shot, inputs["image"]
+        features = tool.features(image, network)
+        images = ImageFeatures(features) if isinstance(features, torch.Tensor) else features
+        B, size = len(image), image.shape[-1]
+        nothing = images.cells.new_zeros(0, size, size)
+        places, scores = nothing.new_zeros(B, 0, 1, 1), nothing.new_zeros(B, 0)
+        if self.classes:
+            places, scores = tool.compare(images, classes=self.classes, negatives=self.negatives)
+        if texts := list(dict.fromkeys(text for phrases in inputs["phrases"] for text in phrases)):
+            tool.embed_text(texts)  # all at once: below they are known
+        grounding, segmentation = [], []
+        column = {name: number for number, name in enumerate(self.classes)}
+        for row, (phrases, regions) in enumerate(zip(inputs["phrases"], inputs["regions"], strict=True)):
+            one = ImageFeatures(images.cells[row : row + 1], tuple(level[row : row + 1] for level in images.guidance))
+            # of its own phrases only: aggregation works for each of them
+            grounding.append(tool.to_square(tool.compare(one, phrases=phrases).maps[0], size) if phrases else nothing)
+            chosen = places[row, [column[name] for name in regions]]
+            segmentation.append(tool.to_square(chosen, size) if regions else nothing)
         return {
-            "grounding": self._answers(
-                found.maps[:, :first], texts, inputs["phrases"], inputs["phrase_groups"], inputs["phrase_masks"], size
-            ),
-            "segmentation": self._answers(
-                found.maps[:, first:], self.classes, inputs["regions"], inputs["regions"], inputs["region_masks"], size
-            ),
-            "scores": found.similarity[:, first:],
+            "grounding": _answers(grounding, inputs["phrase_masks"], inputs["phrase_groups"]),
+            "segmentation": _answers(segmentation, inputs["region_masks"], inputs["regions"]),
+            "scores": scores,
         }
 
-    def _answers(
-        self,
-        maps: torch.Tensor,
-        names: Sequence[str],
-        asked: Sequence[Sequence[str]],
-        groups: Sequence[Sequence[str]],
-        masks: Sequence[torch.Tensor],
-        size: int,
-    ) -> Answers:
-        place = {name: number for number, name in enumerate(names)}
-        answers = []
-        for row, queries in enumerate(asked):
-            if queries:
-                cells = maps[row, [place[query] for query in queries]]
-                chosen = F.interpolate(cells[None], (size, size), mode="bilinear", align_corners=False)[0]
-            else:
-                chosen = maps.new_zeros(0, size, size)
-            answers.append(chosen)
-        return {
-            "maps": answers,
-            "masks": [mask.to(maps.device) for mask in masks],
-            "groups": [list(names) for names in groups],
-        }
+
+def _answers(
+    maps: list[torch.Tensor], masks: Sequence[torch.Tensor], groups: Sequence[Sequence[str]]
+) -> dict[str, list[Any]]:
+    return {
+        "maps": maps,
+        "masks": [mask.to(one.device) for mask, one in zip(masks, maps, strict=True)],
+        "groups": [list(names) for names in groups],
+    }

@@ -41,10 +41,7 @@ class ZeroShotInferer(Inferer):
                 raise ValueError(f"{kind} must be a list of different texts, got {names!r}")
         if not phrases and not classes:
             raise ValueError("nothing to look for: give phrases or classes")
-        for name in classes:
-            prompts = zero_shot.prompts.prompts(name, own_term=zero_shot.own_terms)
-            if negatives and not prompts.negative:
-                raise ValueError(f"no negative prompts for {name}: ask for it without negatives")
+        zero_shot.class_prompts(classes, negatives=negatives)
         self.zero_shot = zero_shot
         self.phrases = tuple(phrases)
         self.classes = tuple(classes)
@@ -56,8 +53,8 @@ class ZeroShotInferer(Inferer):
         """Return maps and similarities of images [B, C, S, S], those of the phrases before those of the classes.
 
         Returns:
-            ``maps`` [B, N, h, w] over the fitted square, smoothed, and ``similarity`` [B, N], float32.
+            ``maps`` [B, N, h, w] and ``similarity`` [B, N], float32, see :class:`Comparison`.
         """
-        cells = network(inputs, *args, **kwargs).float()
-        found = self.zero_shot.compare(cells, phrases=self.phrases, classes=self.classes, negatives=self.negatives)
+        features = self.zero_shot.features(inputs, network)
+        found = self.zero_shot.compare(features, phrases=self.phrases, classes=self.classes, negatives=self.negatives)
         return {"maps": found.maps, "similarity": found.similarity}

@@ -45,6 +45,39 @@ class BoxRule:
         if not 0 <= self.level <= 1 or not 0 <= self.min_area <= 1 or self.grid < 1:
             raise ValueError(f"level and min_area must lie in [0, 1] and grid be 1 or more, got {self}")
 
+    def thresholds(self, low: np.ndarray, peak: np.ndarray) -> np.ndarray:
+        """Threshold of maps by their extremes [N]; nothing reaches that of a map without any slope."""
+        relative = np.maximum(low + self.level * (peak - low), self.floor)
+        return np.where(peak > low, relative, np.inf)
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """What of a map of scores is boxed: all that reaches one threshold, on whatever map.
+
+    Args:
+        threshold: least score, between 0 and 1.
+        min_area: least share of the image, by area, that a component must have, in [0, 1].
+        grid: samples along each side of the image that components are looked for on.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    threshold: float = 0.5
+    min_area: float = 0.001
+    grid: int = 256
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1 or not 0 <= self.min_area <= 1 or self.grid < 1:
+            raise ValueError(
+                f"threshold must lie between 0 and 1, min_area in [0, 1] and grid be 1 or more, got {self}"
+            )
+
+    def thresholds(self, low: np.ndarray, peak: np.ndarray) -> np.ndarray:
+        """The threshold of maps whose extremes are [N]."""
+        return np.full_like(peak, self.threshold)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -54,7 +87,7 @@ class Place:
         point: (x, y) of the highest value in pixels of the original image; pixel 0 reaches from 0 to 1.
         peak: the value there.
         low: lowest value inside the image.
-        threshold: what a box is above.
+        threshold: what a box is at or above.
         boxes: [n, 4] float32 (x0, y0, x1, y1) in the same pixels, ends exclusive, by falling score; n may be 0.
         scores: highest value inside each box's component, [n] float32.
     """
@@ -67,7 +100,7 @@ class Place:
     scores: np.ndarray
 
 
-def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule) -> list[Place]:
+def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule | ScoreRule, *, logits: bool = False) -> list[Place]:
     """Find the places of all maps of one image at once.
 
     Each map is sampled on a square grid that covers the image and nothing of its padding, so that the work does not
@@ -77,6 +110,7 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule) -> list[Place]
         maps: [N, h, w] over the fitted square.
         frame: how the image lies in the square.
         rule: what is boxed.
+        logits: the places are those of the maps' sigmoid, which is taken of the samples.
 
     Returns:
         One place a map.
@@ -84,14 +118,13 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule) -> list[Place]
     if not len(maps):
         return []
     side = rule.grid
-    values = sample_content(maps, frame, side).cpu().numpy()  # [N, side, side]
+    sampled = sample_content(maps, frame, side)  # [N, side, side]
+    values = (sampled.sigmoid() if logits else sampled).cpu().numpy()
     flat = values.reshape(len(values), -1)
     best = flat.argmax(axis=1)
     low, peak = flat.min(axis=1), flat.max(axis=1)
-    threshold = np.maximum(low + rule.level * (peak - low), rule.floor)
+    threshold = rule.thresholds(low, peak)
     above = values >= threshold[:, None, None]
-    # A map without any slope has nothing that stands out.
-    above &= (peak > low)[:, None, None]
     labels, count = ndimage.label(above, _NEIGHBORS)
     boxes: list[list[tuple[float, ...]]] = [[] for _ in values]
     if count:

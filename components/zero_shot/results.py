@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from radbundles.components.inference import Concern
 from radbundles.components.zero_shot.locate import Place
+from radbundles.components.zero_shot.outline import Polygon, outline
+from radbundles.networks import ImageFeatures
 from radbundles.transforms import FittedFrame
 
 
@@ -25,12 +27,19 @@ class ImageEmbedding:
         pooled: mean of the cells scaled to length 1, [B, D] float32.
         frames: how each image lies in the square that the network saw.
         concerns: what makes an answer about each image doubtful.
+        guidance: finer features [B, channels, ...] of a network that uses such, float32.
     """
 
     cells: torch.Tensor
     pooled: torch.Tensor
     frames: tuple[FittedFrame, ...]
     concerns: tuple[tuple[Concern, ...], ...]
+    guidance: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def features(self) -> ImageFeatures:
+        """What the network compares with texts."""
+        return ImageFeatures(self.cells, self.guidance)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -39,7 +48,8 @@ class ImageEmbedding:
         """Return the embedding of one image, still with its batch axis."""
         place = range(len(self))[index]
         one = slice(place, place + 1)
-        return ImageEmbedding(self.cells[one], self.pooled[one], self.frames[one], self.concerns[one])
+        guidance = tuple(level[one] for level in self.guidance)
+        return ImageEmbedding(self.cells[one], self.pooled[one], self.frames[one], self.concerns[one], guidance)
 
     def __iter__(self) -> Iterator[ImageEmbedding]:
         return (self[place] for place in range(len(self)))
@@ -50,16 +60,18 @@ class _Located:
     """Shared by what lies somewhere: the similarity with the whole image, and where it stands out.
 
     Attributes:
-        similarity: of the whole image.
-        cells: smoothed map [h, w] over the square that the network saw.
+        similarity: of the whole image, a cosine.
+        cells: map [h, w] over the square that the network saw.
         frame: how the image lies in that square.
         place: point, peak, threshold and boxes.
+        logits: the cells are logits, and the values of the map their sigmoid.
     """
 
     similarity: float
     cells: torch.Tensor
     frame: FittedFrame
     place: Place
+    logits: bool = field(default=False, kw_only=True)
 
     @property
     def point(self) -> tuple[float, float]:
@@ -81,20 +93,30 @@ class _Located:
         """Highest value of the map inside each box's component, [n] float32, falling."""
         return self.place.scores
 
-    @cached_property
+    @property
     def map(self) -> np.ndarray:
-        """The map in the pixels of the image, [H, W] float32; made at the first use."""
-        return self.frame.to_original(self.cells).cpu().numpy()
+        """The map in the pixels of the image, [H, W] float32; made anew at each use, so keep it for a second one.
 
-    @cached_property
+        A network's logits are interpolated and freed of the padding before the sigmoid (quirk Q26).
+        """
+        values = self.frame.to_original(self.cells)
+        return (values.sigmoid_() if self.logits else values).cpu().numpy()
+
+    @property
     def mask(self) -> np.ndarray:
-        """1 where the map reaches the threshold of the boxes, [H, W] uint8; empty where there is no slope."""
-        return ((self.map >= self.place.threshold) & (self.peak > self.place.low)).astype(np.uint8)
+        """1 where the map reaches the threshold of the boxes, [H, W] uint8; made anew at each use."""
+        return (self.map >= self.place.threshold).view(np.uint8)
+
+    @property
+    def polygons(self) -> list[Polygon]:
+        """Outlines of the mask, with vertices between pixels; made anew at each use."""
+        level = self.place.threshold
+        return outline(self.cells, self.frame, math.log(level / (1 - level)) if self.logits else level)
 
 
 @dataclass(frozen=True, repr=False)
 class Grounding(_Located):
-    """Where a phrase lies in an image. All values are cosines, not probabilities.
+    """Where a phrase lies in an image. Values are cosines, or scores of :class:`DenseZeroShot`; no probabilities.
 
     Attributes:
         phrase: what was asked.
@@ -103,12 +125,14 @@ class Grounding(_Located):
     phrase: str
 
     def __repr__(self) -> str:
-        return f"Grounding({self.phrase!r}, similarity={self.similarity:.3f}, {len(self.boxes)} boxes)"
+        return f"Grounding({self.phrase!r}, {_told(self)})"
 
 
 @dataclass(frozen=True, repr=False)
 class Segmentation(_Located):
-    """Where a class lies in an image. Values are mean cosines, or scores against the denied prompts in [0, 1].
+    """Where a class lies in an image.
+
+    Values are mean cosines, scores against the denied prompts in [0, 1], or scores of :class:`DenseZeroShot`.
 
     Attributes:
         name: the class.
@@ -117,4 +141,9 @@ class Segmentation(_Located):
     name: str
 
     def __repr__(self) -> str:
-        return f"Segmentation({self.name!r}, similarity={self.similarity:.3f}, {len(self.boxes)} boxes)"
+        return f"Segmentation({self.name!r}, {_told(self)})"
+
+
+def _told(found: _Located) -> str:
+    value = f"score={found.peak:.3f}" if found.logits else f"similarity={found.similarity:.3f}"
+    return f"{value}, {len(found.boxes)} boxes"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -15,11 +16,12 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from radbundles.components.zero_shot.input_image import ImageSource, InputImage
-from radbundles.components.zero_shot.locate import BoxRule, locate
-from radbundles.components.zero_shot.prompt_table import PromptTable, prompt_table
+from radbundles.components.zero_shot.locate import BoxRule, ScoreRule, locate
+from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
 from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps
 from radbundles.components.zero_shot.text_cache import TextCache
+from radbundles.networks import ImageFeatures
 from radbundles.transforms import FittedFrame, load_text_tokenizer, tokenize_sentences
 
 MAP_TEMPERATURE = 0.5
@@ -31,11 +33,39 @@ SCORE_TEMPERATURE = 0.2
 class Comparison(NamedTuple):
     """Images against queries, the phrases before the classes.
 
-    ``maps`` [B, N, h, w] are smoothed and lie over the fitted square; ``similarity`` [B, N] is with the whole image.
+    ``maps`` [B, N, h, w] lie over the fitted square, smoothed cosines or the logits of :class:`DenseZeroShot`;
+    ``similarity`` [B, N] is with the whole image.
     """
 
     maps: torch.Tensor
     similarity: torch.Tensor
+
+
+class Asked(NamedTuple):
+    """Phrases and classes as vectors of length 1.
+
+    Attributes:
+        vectors: of the phrases, then of all prompts of the classes, [T, D].
+        counts: prompts of each of the N phrases and classes, 1 for a phrase.
+        first: number of phrases, and so the place of the first class.
+        denied: of the denied prompts of the classes, where these shall be compared with them.
+    """
+
+    vectors: torch.Tensor
+    counts: list[int]
+    first: int
+    denied: torch.Tensor | None
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """Matrix [N, T] that averages the prompts of each."""
+        owner = torch.repeat_interleave(torch.arange(len(self.counts)), torch.tensor(self.counts))
+        return (F.one_hot(owner, len(self.counts)).T / torch.tensor(self.counts)[:, None]).to(self.vectors)
+
+    @property
+    def class_mean(self) -> torch.Tensor:
+        """The part of it that averages the prompts of classes."""
+        return self.mean[self.first :, self.first :]
 
 
 class ZeroShot:
@@ -73,6 +103,11 @@ class ZeroShot:
         ValueError: if a value is out of range.
     """
 
+    measure = "cosine"
+    """What the values of maps are."""
+    logits = False
+    """Whether :meth:`compare` gives the logits of these values."""
+
     def __init__(
         self,
         network: nn.Module,
@@ -105,7 +140,7 @@ class ZeroShot:
         self.smoothing = smoothing
         self.max_length = max_length
         self.words = words
-        self.boxes = boxes if isinstance(boxes, BoxRule) else BoxRule(**(boxes or {}))  # type: ignore[arg-type]
+        self.boxes: BoxRule | ScoreRule = boxes if isinstance(boxes, BoxRule) else BoxRule(**(boxes or {}))  # type: ignore[arg-type]
         self.own_terms = own_terms
         self.amp = amp
         self._texts = TextCache(self._encode_texts, self.text, size=cache_size)
@@ -135,13 +170,23 @@ class ZeroShot:
         if not sources:
             raise ValueError("no image: give at least one")
         pixels, frames, concerns = zip(*map(self.input, sources), strict=True)
-        cells = self.encode_images(torch.stack(pixels))
-        return ImageEmbedding(cells, pool_cells(cells), frames, tuple(map(tuple, concerns)))
+        features = self.encode_images(torch.stack(pixels))
+        cells, guidance = ImageFeatures(features) if isinstance(features, torch.Tensor) else features
+        return ImageEmbedding(cells, pool_cells(cells), frames, tuple(map(tuple, concerns)), guidance)
 
-    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Return cells [B, D, h, w] float32 of fitted images [B, C, size, size]."""
+    def encode_images(self, images: torch.Tensor) -> Any:
+        """Return what :meth:`compare` takes of fitted images [B, C, size, size]: cells [B, D, h, w] float32."""
         with eval_mode(self.image), torch.inference_mode(), self._autocast():
-            return self.image(images.to(self.device, non_blocking=True)).float()
+            return self.features(images.to(self.device, non_blocking=True))
+
+    def features(self, images: torch.Tensor, network: Any = None) -> Any:
+        """The same in the mode and the precision that the caller has set, as evaluators do.
+
+        Args:
+            images: [B, C, size, size], where the network is.
+            network: in place of the image tower.
+        """
+        return (self.image if network is None else network)(images).float()
 
     def embed_text(self, texts: Sequence[str]) -> torch.Tensor:
         """Return vectors of length 1, [N, D] float32; a text that was asked for before is not encoded again.
@@ -164,7 +209,7 @@ class ZeroShot:
             One grounding a phrase, in their order; each may have any number of boxes, and none.
         """
         embedding = self._one(image)
-        maps, similarity = self.compare(embedding.cells, phrases=phrases)
+        maps, similarity = self.compare(embedding.features, phrases=phrases)
         return self.groundings(maps[0], similarity[0], embedding.frames[0], phrases)
 
     def segment(
@@ -182,7 +227,7 @@ class ZeroShot:
             ValueError: if negatives are asked for and a class has none.
         """
         embedding = self._one(image)
-        maps, similarity = self.compare(embedding.cells, classes=classes, negatives=negatives)
+        maps, similarity = self.compare(embedding.features, classes=classes, negatives=negatives)
         return self.segmentations(maps[0], similarity[0], embedding.frames[0], classes, negatives=negatives)
 
     def classify(
@@ -200,53 +245,94 @@ class ZeroShot:
             KeyError: if the table has no such class.
             ValueError: if negatives are asked for and a class has none.
         """
-        _, similarity = self.compare(self._one(image).cells, classes=classes, negatives=negatives)
+        embedding = self._one(image)
+        with torch.inference_mode():
+            similarity = self._similarity(embedding.cells, self._ask((), classes, negatives))
         return dict(zip(classes, similarity[0].tolist(), strict=True))
+
+    def class_prompts(self, classes: Sequence[str], *, negatives: bool = False) -> list[Prompts]:
+        """Return the sentences of classes.
+
+        Args:
+            classes: names in the prompt table.
+            negatives: they shall be compared with their denial.
+
+        Raises:
+            KeyError: if the table has no such class.
+            ValueError: if negatives are asked for and a class has none.
+        """
+        prompts = [self.prompts.prompts(name, own_term=self.own_terms) for name in classes]
+        lacking = [name for name, one in zip(classes, prompts, strict=True) if negatives and not one.negative]
+        if lacking:
+            raise ValueError(f"no negative prompts for {', '.join(lacking)}: ask for them without negatives")
+        return prompts
 
     @torch.inference_mode()
     def compare(
         self,
-        cells: torch.Tensor,
+        features: torch.Tensor | ImageFeatures,
         *,
         phrases: Sequence[str] = (),
         classes: Sequence[str] = (),
         negatives: bool = False,
     ) -> Comparison:
-        """Compare images [B, D, h, w] with phrases and classes at once; the work of all other methods.
+        """Compare encoded images with phrases and classes at once; the work of all other methods.
 
-        The maps of a class's prompts are averaged before they are made: the mean of cosines with several texts is
-        the product with the mean text.
+        Args:
+            features: of :meth:`encode_images`.
+            phrases: one text each.
+            classes: names in the prompt table.
+            negatives: compare classes with their denial.
+
+        Raises:
+            KeyError: if the table has no such class.
+            ValueError: if there is nothing to ask, or negatives are asked for and a class has none.
         """
+        images = ImageFeatures(features) if isinstance(features, torch.Tensor) else features
+        asked = self._ask(phrases, classes, negatives)
+        return Comparison(self._maps(images, asked), self._similarity(images.cells, asked))
+
+    def _ask(self, phrases: Sequence[str], classes: Sequence[str], negatives: bool) -> Asked:
         if isinstance(phrases, str) or isinstance(classes, str) or not (phrases or classes):
             raise ValueError("give a list of at least one phrase or class")
-        prompts = [self.prompts.prompts(name, own_term=self.own_terms) for name in classes]
-        texts = list(phrases) + [text for one in prompts for text in one.positive]
+        prompts = self.class_prompts(classes, negatives=negatives)
+        vectors = self.embed_text([*phrases, *(text for one in prompts for text in one.positive)])
         counts = [1] * len(phrases) + [len(one.positive) for one in prompts]
-        vectors = self.embed_text(texts)
-        mean = _averaging(counts).to(vectors)  # [N, T]
+        denied = self.embed_text([text for one in prompts for text in one.negative]) if negatives and prompts else None
+        return Asked(vectors, counts, len(phrases), denied)
+
+    def _maps(self, images: ImageFeatures, asked: Asked) -> torch.Tensor:
+        # Prompts of a class are averaged first: the mean of cosines with several texts is the product with their mean.
+        maps = self.compare_cells(images.cells, asked.mean @ asked.vectors)  # [B, N, h, w]
+        if asked.denied is not None:
+            against = maps[:, asked.first :] - self.compare_cells(images.cells, asked.class_mean @ asked.denied)
+            maps = torch.cat([maps[:, : asked.first], torch.sigmoid(against / MAP_TEMPERATURE)], dim=1)
+        return smooth_maps(maps, self.smoothing)
+
+    def _similarity(self, cells: torch.Tensor, asked: Asked) -> torch.Tensor:
         pooled = pool_cells(cells)
-        cosines = pooled @ vectors.T  # [B, T]
-        maps, similarity = self.compare_cells(cells, mean @ vectors), cosines @ mean.T  # [B, N, h, w], [B, N]
-        if negatives and classes:
-            lacking = [name for name, one in zip(classes, prompts, strict=True) if not one.negative]
-            if lacking:
-                raise ValueError(f"no negative prompts for {', '.join(lacking)}: ask for them without negatives")
-            denied = self.embed_text([text for one in prompts for text in one.negative])
-            first = len(phrases)
-            of_class = mean[first:, first:]  # [K, prompts]
-            against = maps[:, first:] - self.compare_cells(cells, of_class @ denied)
-            maps = torch.cat([maps[:, :first], torch.sigmoid(against / MAP_TEMPERATURE)], dim=1)
-            pairs = F.logsigmoid((cosines[:, first:] - pooled @ denied.T) / SCORE_TEMPERATURE)
-            similarity = torch.cat([similarity[:, :first], (pairs @ of_class.T).exp()], dim=1)
-        return Comparison(smooth_maps(maps, self.smoothing), similarity)
+        cosines = pooled @ asked.vectors.T  # [B, T]
+        similarity = cosines @ asked.mean.T  # [B, N]
+        if asked.denied is not None:
+            prompts = cosines[:, asked.first :] - pooled @ asked.denied.T  # a phrase is one text
+            pairs = F.logsigmoid(prompts / SCORE_TEMPERATURE)
+            similarity = torch.cat([similarity[:, : asked.first], (pairs @ asked.class_mean.T).exp()], dim=1)
+        return similarity
+
+    def to_square(self, maps: torch.Tensor, size: int) -> torch.Tensor:
+        """Interpolate maps [N, h, w] of :meth:`compare` to values [N, size, size] over the fitted square, bilinear."""
+        values = F.interpolate(maps[None], (size, size), mode="bilinear", align_corners=False)[0]
+        return values.sigmoid() if self.logits else values
 
     def groundings(
         self, maps: torch.Tensor, similarity: torch.Tensor, frame: FittedFrame, phrases: Sequence[str]
     ) -> list[Grounding]:
         """Make groundings of maps [N, h, w] and similarities [N] of one image."""
-        places = locate(maps, frame, self.boxes)
+        places = locate(maps, frame, self.boxes, logits=self.logits)
         rows = zip(similarity.tolist(), maps, places, phrases, strict=True)
-        return [Grounding(value, cells, frame, place, phrase) for value, cells, place, phrase in rows]
+        return [
+            Grounding(value, cells, frame, place, phrase, logits=self.logits) for value, cells, place, phrase in rows
+        ]
 
     def segmentations(
         self,
@@ -259,10 +345,14 @@ class ZeroShot:
     ) -> dict[str, Segmentation]:
         """Make segmentations of maps [K, h, w] and similarities [K] of one image."""
         rule = self.boxes
-        if negatives:  # scores against the denial: below 0.5 a place is nearer to the denial
-            rule = BoxRule(level=rule.level, floor=max(0.5, rule.floor), min_area=rule.min_area, grid=rule.grid)
-        rows = zip(similarity.tolist(), maps, locate(maps, frame, rule), classes, strict=True)
-        return {name: Segmentation(value, cells, frame, place, name) for value, cells, place, name in rows}
+        if negatives and isinstance(rule, BoxRule):  # below 0.5 a place is nearer to the denial
+            rule = replace(rule, floor=max(0.5, rule.floor))
+        places = locate(maps, frame, rule, logits=self.logits)
+        rows = zip(similarity.tolist(), maps, places, classes, strict=True)
+        return {
+            name: Segmentation(value, cells, frame, place, name, logits=self.logits)
+            for value, cells, place, name in rows
+        }
 
     def _one(self, image: ImageSource | ImageEmbedding) -> ImageEmbedding:
         embedding = image if isinstance(image, ImageEmbedding) else self.embed_image(image)
@@ -285,9 +375,3 @@ class ZeroShot:
         with eval_mode(self.text), torch.inference_mode(), self._autocast():
             _, sentences = self.text(*inputs)
             return F.normalize(sentences.float(), dim=1)
-
-
-def _averaging(counts: Sequence[int]) -> torch.Tensor:
-    """Matrix [N, sum of counts] whose row n averages the n-th run of columns."""
-    owner = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    return F.one_hot(owner, len(counts)).T / torch.tensor(counts)[:, None]

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import nn
 
-from radbundles.components.zero_shot import ZeroShot
+from radbundles.components.zero_shot import DenseZeroShot, PromptTable, ZeroShot
+from radbundles.networks import ImageFeatures, cost_volume
 from radbundles.transforms import build_report_tokenizer
 from radbundles.transforms.report_tokenizer import SPECIAL_TOKENS
 
@@ -88,7 +89,43 @@ TABLE: dict[str, Any] = {
 
 @pytest.fixture
 def known(tokenizer: Tokenizer) -> ZeroShot:
-    from radbundles.components.zero_shot import PromptTable
-
     network = Known(tokenizer)
     return ZeroShot(network, tokenizer=tokenizer, size=128, prompts=PromptTable(TABLE), smoothing=0.5)
+
+
+class KnownAggregator(nn.Module):
+    """Logits from cosines: positive where the mean cosine of the prompts is above 0.75."""
+
+    prompt_channels = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steepness = nn.Parameter(torch.tensor(40.0))
+        self.asked: list[tuple[int, int]] = []
+
+    def forward(self, cells: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        self.asked.append((len(cells), prompts.shape[-3]))
+        costs = cost_volume(cells, prompts).mean(2)
+        return F.interpolate((costs - 0.75) * self.steepness, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+class KnownDense(nn.Module):
+    """What :class:`DenseZeroShot` uses of a network with cost aggregation."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.image = Brightness()
+        self.text = WordVectors(tokenizer)
+        self.aggregator = KnownAggregator()
+
+    def encode_image(self, image: torch.Tensor) -> ImageFeatures:
+        return ImageFeatures(self.image(image))
+
+    def aggregate(self, features: ImageFeatures, prompts: torch.Tensor) -> torch.Tensor:
+        return self.aggregator(features.cells, prompts)
+
+
+@pytest.fixture
+def known_dense(tokenizer: Tokenizer) -> DenseZeroShot:
+    network: Any = KnownDense(tokenizer)
+    return DenseZeroShot(network, tokenizer=tokenizer, size=128, prompts=PromptTable(TABLE))
