@@ -10,6 +10,8 @@ if __name__ == "losses":
 from radbundles.losses.context_super_resolution import ContextSuperResolutionLoss as ContextSuperResolutionLoss
 from radbundles.losses.dcxfm_objective import DCXFMObjective as DCXFMObjective
 from radbundles.losses.dcxfm_objective import official_word_mask as official_word_mask
+from radbundles.losses.dense import DenseLoss as DenseLoss
+from radbundles.losses.dense_sums import dense_sums as dense_sums
 from radbundles.losses.ecamp_objective import ECAMPObjective as ECAMPObjective
 from radbundles.losses.masked_image import MaskedImageLoss as MaskedImageLoss
 from radbundles.losses.rebalanced_mlm import RebalancedMLMLoss as RebalancedMLMLoss
