@@ -76,7 +76,7 @@ class ScoreRule:
 
     def thresholds(self, low: np.ndarray, peak: np.ndarray) -> np.ndarray:
         """The threshold of maps whose extremes are [N]."""
-        return np.full_like(peak, self.threshold)
+        return np.full(peak.shape, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule | ScoreRule, *,
     best = flat.argmax(axis=1)
     low, peak = flat.min(axis=1), flat.max(axis=1)
     threshold = rule.thresholds(low, peak)
-    above = values >= threshold[:, None, None]
+    above = values >= threshold.astype(values.dtype)[:, None, None]
     labels, count = ndimage.label(above, _NEIGHBORS)
     boxes: list[list[tuple[float, ...]]] = [[] for _ in values]
     if count:
