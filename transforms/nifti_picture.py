@@ -1,22 +1,36 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Read a radiograph that is stored as a one-slice NIfTI file, upright as displayed."""
+"""Read a radiograph that is stored as a one-slice NIfTI file, upright as displayed, and lay a mask back onto it."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 
 from radbundles.transforms.read_error import RadiographReadError
 
-__all__ = ["inflate", "is_nifti", "open_nifti", "read_nifti"]
+__all__ = ["inflate", "is_nifti", "mask_like_nifti", "open_nifti", "read_nifti"]
 
 _AXES = "RLAPSI"  # the order in which anatomical axes take the columns, then the rows, of a display
 _DISPLAYED = ("L", "P", "I")  # columns and rows of a radiological display run towards these
+# What of a header says where its voxels lie; all else may hold names, notes or programs.
+_GEOMETRY = (
+    *("pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
+    *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
+)
+
+
+class _Slice(NamedTuple):
+    """How a display of rows and columns lies in the stored axes: which they are, and which run the other way."""
+
+    down: int
+    across: int
+    flat: int
+    flipped: tuple[int, ...]
 
 
 def inflate(content: bytes, name: str) -> bytes:
@@ -57,19 +71,53 @@ def open_nifti(content: bytes, name: str) -> tuple[np.ndarray, tuple[float, floa
             )
         values: np.ndarray = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape[:3])
         zooms = np.array((*image.header.get_zooms(), 1.0, 1.0)[:3], dtype=float)
-        flat = max(axis for axis in range(3) if shape[axis] == 1)
-        codes = _axis_codes(image, flat)
+        axes = _slice(image)
     except RadiographReadError:
         raise
     except Exception as error:  # nibabel lets through whatever a damaged header provokes
         reason = " ".join(str(error).split())
         raise RadiographReadError(f"{name}: truncated or damaged NIfTI file ({reason}). Get the file again") from None
+    values = np.flip(values, axes.flipped)
+    spacing = (float(zooms[axes.down]), float(zooms[axes.across]))
+    known = all(np.isfinite(spacing)) and min(spacing) > 0
+    return values.transpose(axes.down, axes.across, axes.flat)[..., 0], spacing if known else None
+
+
+def mask_like_nifti(mask: np.ndarray, content: bytes) -> Any:
+    """Lay a mask onto the voxels of the file that its image came from: the way back of :func:`open_nifti`.
+
+    Args:
+        mask: uint8 (rows, columns), as displayed.
+        content: the (unzipped) bytes of the image's file, which :func:`open_nifti` has read.
+
+    Returns:
+        Image of nibabel of the file's type, shape and geometry; nothing else of its header is taken over.
+
+    Raises:
+        ValueError: when the mask is of another size.
+    """
+    kind = nib.Nifti2Image if content[4:8] == b"n+2\x00" else nib.Nifti1Image
+    image = kind.from_bytes(content)
+    axes = _slice(image)
+    shape = (*image.shape, 1, 1)
+    if mask.shape != (shape[axes.down], shape[axes.across]):
+        raise ValueError(f"a mask of {mask.shape} rows and columns does not fit a NIfTI image of shape {image.shape}")
+    back = np.argsort((axes.down, axes.across, axes.flat))
+    values = np.flip(mask[..., None].transpose(back), axes.flipped).reshape(image.shape)
+    header = kind.header_class()
+    for field in _GEOMETRY:
+        header[field] = image.header[field]
+    header.set_data_dtype(np.uint8)
+    return kind(np.ascontiguousarray(values), None, header)
+
+
+def _slice(image: Any) -> _Slice:
+    shape = (*image.shape, 1, 1)[:3]
+    flat = max(axis for axis in range(3) if shape[axis] == 1)
+    codes = _axis_codes(image, flat)
     plane = [axis for axis in range(3) if axis != flat]
     across, down = sorted(plane, key=lambda axis: _AXES.index(codes[axis]))
-    values = np.flip(values, tuple(axis for axis in plane if codes[axis] not in _DISPLAYED))
-    spacing = (float(zooms[down]), float(zooms[across]))
-    known = all(np.isfinite(spacing)) and min(spacing) > 0
-    return values.transpose(down, across, flat)[..., 0], spacing if known else None
+    return _Slice(down, across, flat, tuple(axis for axis in plane if codes[axis] not in _DISPLAYED))
 
 
 def _axis_codes(image: Any, flat: int) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from radbundles.transforms.nifti_picture import inflate, is_nifti, read_nifti
+from radbundles.transforms.nifti_picture import inflate, is_nifti, mask_like_nifti, open_nifti, read_nifti
 from radbundles.transforms.read_error import RadiographReadError
 
 PICTURE = np.random.RandomState(0).rand(5, 7).astype(np.float32)  # rows x columns, as displayed
@@ -114,3 +115,45 @@ def test_truncated_files_are_refused() -> None:
         read_nifti(content[:-20], "cut.nii")
     with pytest.raises(RadiographReadError, match=r"cut\.nii\.gz: truncated or damaged gzip"):
         inflate(gzip.compress(content)[:-20], "cut.nii.gz")
+
+
+OBLIQUE = nib.affines.from_matvec(
+    np.array([[0.0, 0.1, 0.5], [0.02, 0.0, 0.6], [-0.3, 0.01, 0.0]]), [3.0, -4.0, 5.0]
+)  # i runs down, k across
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize(
+    ("shape", "affine"),
+    [
+        ((7, 5), None),
+        ((7, 5), np.eye(4)),
+        ((7, 5, 1), np.diag([-0.2, -0.3, 1.0, 1.0])),
+        ((7, 5, 1), coronal(1, 1)),
+        ((7, 5, 1, 1), coronal(-1, 1)),
+        ((5, 1, 7), OBLIQUE),
+        ((1, 5, 7), None),
+    ],
+)
+def test_a_mask_goes_back_to_the_voxels_it_was_drawn_on(
+    kind: Any, shape: tuple[int, ...], affine: np.ndarray | None
+) -> None:
+    stored = np.random.RandomState(1).rand(*shape).astype(np.float32)
+    source = kind(stored, affine)
+    source.header["descrip"] = b"a note"
+    content = source.to_bytes()
+    shown, _ = open_nifti(content, "image.nii")
+    mask = mask_like_nifti((shown > 0.5).astype(np.uint8), content)
+    assert mask.__class__ == kind and mask.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), stored > 0.5)
+    written, read_back = kind.from_bytes(mask.to_bytes()), kind.from_bytes(content)
+    np.testing.assert_array_equal(written.affine, read_back.affine)
+    for code in ("qform_code", "sform_code"):
+        assert written.header[code] == read_back.header[code]
+    assert not bytes(written.header["descrip"]).strip(b"\0")
+    np.testing.assert_array_equal(open_nifti(mask.to_bytes(), "mask.nii")[0], shown > 0.5)
+
+
+def test_a_mask_of_another_size_is_no_mask_of_the_image() -> None:
+    with pytest.raises(ValueError, match=r"\(7, 5\) rows and columns does not fit a NIfTI image of shape \(7, 5\)"):
+        mask_like_nifti(np.zeros((7, 5), np.uint8), encode(PICTURE.T, None))
