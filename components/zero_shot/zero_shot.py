@@ -15,6 +15,7 @@ from monai.networks.utils import eval_mode
 from tokenizers import Tokenizer
 from torch import nn
 
+from radbundles.components.zero_shot.encode_texts import encode_texts
 from radbundles.components.zero_shot.input_image import ImageSource, InputImage
 from radbundles.components.zero_shot.locate import BoxRule, ScoreRule, locate
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
@@ -22,7 +23,7 @@ from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, S
 from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps
 from radbundles.components.zero_shot.text_cache import TextCache
 from radbundles.networks import ImageFeatures
-from radbundles.transforms import FittedFrame, load_text_tokenizer, tokenize_sentences
+from radbundles.transforms import FittedFrame, load_text_tokenizer
 
 MAP_TEMPERATURE = 0.5
 """Of a class against its denial, on maps (DCXFM, zero-shot segmentation)."""
@@ -364,14 +365,5 @@ class ZeroShot:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp)
 
     def _encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        unknown = self.tokenizer.token_to_id("[UNK]")
-        for text, encoding in zip(
-            texts, self.tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True
-        ):
-            if all(number == unknown for number in encoding.ids):
-                raise ValueError(f"no word of {text!r} is in the tokenizer's vocabulary; say it in other words")
-        tokens = tokenize_sentences(self.tokenizer, texts, max_length=self.max_length, words=self.words)
-        inputs = [tokens[key].to(self.device) for key in ("input_ids", "attention_mask", "word_mask")]
         with eval_mode(self.text), torch.inference_mode(), self._autocast():
-            _, sentences = self.text(*inputs)
-            return F.normalize(sentences.float(), dim=1)
+            return encode_texts(self.text, self.tokenizer, texts, max_length=self.max_length, words=self.words)
