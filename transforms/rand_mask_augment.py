@@ -122,9 +122,9 @@ class RandMaskAugmentd(Randomizable, MapTransform):
         masks = masks.as_tensor() if isinstance(masks, MetaTensor) else masks
         if self.movement is not None:
             image = _move(image, self.movement, "bilinear")
-            held = masks.flatten(1).any(dim=1)
+            held = masks.flatten(1).any(dim=1).nonzero()[:, 0]  # most classes are in few images
             moved = torch.zeros_like(masks)
-            if held.any():  # most classes are in few images
+            if len(held):
                 moved[held] = _move(masks[held], self.movement, "nearest").to(masks.dtype)
             masks = moved
         if self.flipped:

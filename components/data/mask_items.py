@@ -4,46 +4,21 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radbundles.components.data.datalist import load_datalist
-from radbundles.components.data.mask_source import ABSENT, PRESENT, UNKNOWN, MaskSource
+from radbundles.components.data.mask_source import UNKNOWN, MaskSource
 from radbundles.components.data.section import EmptySectionError, Item
+from radbundles.components.data.source_report import TRAINING, SourceReport, leave_out
 
-logger = logging.getLogger(__name__)
-_TRAINING = "training"
 _DECIDED = ("masks", "boxes", "labels")  # what targets and labels of the run take the place of
-
-
-@dataclass
-class SourceReport:
-    """What a source gives to a section, in numbers of images.
-
-    Args:
-        images: that it gives.
-        present: where a class has masks or boxes, by class.
-        absent: where a class is known to be absent, by class.
-        unknown: where a class is unknown though the source annotates it, by class.
-        left_out: that have masks or boxes under a name that is no class of the source, by name.
-        nothing_known: that were left out since nothing is known of any class.
-    """
-
-    images: int = 0
-    present: Counter[str] = field(default_factory=Counter)
-    absent: Counter[str] = field(default_factory=Counter)
-    unknown: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    nothing_known: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +134,7 @@ def _require_fit(sources: Sequence[MaskSource], section: str, classes: Sequence[
                 "Add them to the run, take them from the source, or map the datalist's name to one of them by names"
             )
     # A source may leave validation or test to others, but nothing is learned of a class without annotation.
-    annotated = {name for source in sources if section != _TRAINING or source.parts(section) for name in source.classes}
+    annotated = {name for source in sources if section != TRAINING or source.parts(section) for name in source.classes}
     if orphans := [name for name in classes if name not in annotated]:
         raise ValueError(
             f"no source annotates {orphans} in the section {section!r}. Add them to the classes of a source whose "
@@ -176,81 +151,28 @@ def _read(
 ) -> list[_Part]:
     """Judge all items of a source."""
     parts: list[_Part] = []
-    met: Counter[str] = Counter()
     others: set[str] = set()
     for split in source.parts(section):
         try:
             items = load(source.datalist, split, source.dataset_dir)
         except EmptySectionError as error:
-            raise ValueError(f"source {source.name!r}: {error}; {_leave(section)}") from None
+            raise ValueError(f"source {source.name!r}: {error}; {leave_out(section)}") from None
         places: list[int] = []
         rows: list[list[int]] = []
         for place, item in enumerate(items):
             if source.only is not None and item.get("source") not in source.only:
                 others.add(str(item.get("source")))
                 continue
-            met.update(item.get("masks", {}).keys() | {name for name, boxes in item.get("boxes", {}).items() if boxes})
             labels = source.annotate(item)[1]
-            if all(value == UNKNOWN for value in labels.values()):
-                report.nothing_known += 1
-                continue
-            for counter, value in ((report.present, PRESENT), (report.absent, ABSENT), (report.unknown, UNKNOWN)):
-                counter.update(name for name, label in labels.items() if label == value)
-            places.append(place)
-            rows.append([labels.get(name, UNKNOWN) for name in classes])
-        report.images += len(places)
+            if report.add(source, item, labels):
+                places.append(place)
+                rows.append([labels.get(name, UNKNOWN) for name in classes])
         table = np.array(rows, np.int8).reshape(-1, len(classes))
         parts.append(_Part(source, items, np.array(places, np.int32), table))
-    report.left_out.update({name: count for name, count in met.items() if source.class_of(name) is None})
-    if report.images == 0 and report.nothing_known == 0:
+    if others and not report.images and not report.nothing_known:
         raise ValueError(
             f"source {source.name!r} has no items whose 'source' is one of {list(source.only or ())} in the section "
-            f"{section!r}, only of {sorted(others)}. Correct only, or {_leave(section)}"
+            f"{section!r}, only of {sorted(others)}. Correct only, or {leave_out(section)}"
         )
-    _judge(source, section, report, met)
+    report.judge(source, section)
     return parts
-
-
-def _judge(source: MaskSource, section: str, report: SourceReport, met: Counter[str]) -> None:
-    """Log what a source gives; refuse one that gives nothing to learn from."""
-    who = f"source {source.name!r}, section {section!r}"
-    named = ", ".join(f"{name!r} ({count} images)" for name, count in report.left_out.most_common())
-    have = f"its items have masks or boxes of {named}" if named else "its items have neither masks nor boxes"
-    if met and not named:
-        have = "its items have boxes, which boxes=false leaves aside"
-    alike = max(product(report.left_out or ["its name"], source.classes), key=_likeness)
-    mend = f"Map the datalist's names by names, such as {{{alike[0]!r}: {alike[1]!r}}}"
-    if report.images == 0:
-        raise ValueError(
-            f"{who}: nothing is known of {list(source.classes)} in its {report.nothing_known} items; {have}. "
-            f"{mend}, or {_leave(section)}"
-        )
-    if section == _TRAINING and not report.present and not source.negatives:
-        raise ValueError(
-            f"{who}: none of its {report.images} images has a mask or a box of {list(source.classes)}; {have}. "
-            f"{mend}; or, if these are images without findings, give negatives=true"
-        )
-    logger.info(
-        "%s: %d images (present/absent/unknown: %s), %d left out of which nothing is known",
-        who,
-        report.images,
-        ", ".join(
-            f"{name} {report.present[name]}/{report.absent[name]}/{report.unknown[name]}" for name in source.classes
-        ),
-        report.nothing_known,
-    )
-    if report.left_out:
-        logger.warning("%s: left out masks or boxes of %s, which are not among its classes", who, named)
-    if section == _TRAINING and not source.negatives:
-        if bare := [name for name in source.classes if not report.present[name]]:
-            logger.warning("%s: no mask or box of %s, so its images teach where it is not, at most", who, bare)
-        if unmet := [name for name in source.names if name not in met]:
-            logger.warning("%s: names maps %s, of which no item has a mask or a box", who, unmet)
-
-
-def _likeness(pair: tuple[str, str]) -> float:
-    return difflib.SequenceMatcher(None, pair[0].casefold(), pair[1].casefold()).ratio()
-
-
-def _leave(section: str) -> str:
-    return f"leave the source out of this section by sections={{{section!r}: []}}"
