@@ -24,32 +24,46 @@ def convert(
 ) -> None:
     """Convert an official checkpoint; every key is accounted for, or the command fails.
 
-    Which method it is of is told by the names of its tensors.
+    Which method and stage it is of is told by the names of its tensors. Of DCXFM's second stage, the published
+    configuration is taken for what leaves no trace in tensors; for another, call
+    radbundles.networks.convert_dcxfm_dense_checkpoint.
     """
+    from radbundles.networks import (
+        convert_dcxfm_checkpoint,
+        convert_dcxfm_dense_checkpoint,
+        convert_ecamp_checkpoint,
+        save_dcxfm,
+        save_ecamp,
+    )
     from radbundles.networks.checkpoint_file import read_checkpoint
-    from radbundles.networks.dcxfm_checkpoint import convert_dcxfm_checkpoint, is_dcxfm_checkpoint, save_dcxfm
-    from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint, save_ecamp
+    from radbundles.networks.dcxfm_checkpoint import is_dcxfm_checkpoint
+    from radbundles.networks.dcxfm_dense_checkpoint import is_dcxfm_dense_checkpoint
 
     try:
-        dcxfm = is_dcxfm_checkpoint(read_checkpoint(checkpoint))
-        if dcxfm:
+        content = read_checkpoint(checkpoint)
+        if is_dcxfm_dense_checkpoint(content):
+            method, save = "DCXFM with masks", save_dcxfm
+            state_dict, report = convert_dcxfm_dense_checkpoint(checkpoint, text_heads=text_heads or 12)
+        elif is_dcxfm_checkpoint(content):
+            method, save = "DCXFM", save_dcxfm
             state_dict, report = convert_dcxfm_checkpoint(checkpoint, text_heads=text_heads or 12)
         else:
+            method, save = "ECAMP", save_ecamp
             state_dict, report = convert_ecamp_checkpoint(
                 checkpoint, heads=heads, decoder_heads=decoder_heads, text_heads=text_heads or 6
             )
     except (FileNotFoundError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    (save_dcxfm if dcxfm else save_ecamp)(out, state_dict, report)
+    save(out, state_dict, report)
     dropped = [entry for entry in report["keys"] if entry["action"] == "dropped"]
-    typer.echo(f"{'DCXFM' if dcxfm else 'ECAMP'}, {len(report['keys'])} keys: ", nl=False)
+    typer.echo(f"{method}, {len(report['keys'])} keys: ", nl=False)
     typer.echo(f"{len(state_dict)} converted, {len(dropped)} dropped")
     reasons: dict[str, list[str]] = {}
     for entry in dropped:
         reasons.setdefault(entry["reason"], []).append(entry["key"])
     for reason, keys in reasons.items():
         typer.echo(f"  dropped {keys[0]}{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}: {reason}")
-    if not dcxfm:
+    if "position_tables" in report:
         typer.echo(f"position tables: {report['position_tables']}")
     typer.echo(f"written to {out}: model.safetensors, config.json, conversion_report.json")
