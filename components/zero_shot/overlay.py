@@ -1,6 +1,6 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Maps and boxes drawn over an image, one panel for each thing that was asked."""
+"""Maps and boxes or outlines drawn over an image, one panel for each thing that was asked."""
 
 from __future__ import annotations
 
@@ -36,15 +36,19 @@ class Panel:
     found: Grounding | Segmentation
 
     def heat(self) -> np.ndarray:
-        """What is above the middle value of the map inside the image, so that half of the image stays as it is."""
-        values = sample_content(self.found.cells[None], self.found.frame, SAMPLES)[0].cpu().numpy()
-        return (values - np.median(values)).clip(min=0)
+        """Scores, or what is above the middle of a map of cosines, so that half of the image stays as it is."""
+        values = sample_content(self.found.cells[None], self.found.frame, SAMPLES)[0]
+        if self.found.logits:
+            return values.sigmoid().cpu().numpy()
+        above = values.cpu().numpy()
+        return (above - np.median(above)).clip(min=0)
 
 
 def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
     """Draw panels side by side, each in the proportions of the image.
 
-    Phrases share one scale of colors, and so do classes, so that a map with hardly any slope stays pale.
+    Phrases share one scale of colors, and so do classes, so that a map with hardly any slope stays pale. Scores go
+    from 0 to 1; their masks are outlined in place of boxes.
 
     Args:
         preview: the image, uint8 [h, w], over the whole of the original.
@@ -71,23 +75,29 @@ def draw_overlay(preview: np.ndarray, panels: Sequence[Panel]) -> Image.Image:
     strongest: dict[type, float] = {}
     for panel, heat in zip(panels, heats, strict=True):
         kind = type(panel.found)
-        strongest[kind] = max(strongest.get(kind, 0.0), float(heat.max()))
+        strongest[kind] = 1.0 if panel.found.logits else max(strongest.get(kind, 0.0), float(heat.max()))
     for place, (panel, heat) in enumerate(zip(panels, heats, strict=True)):
         row, column = divmod(place, columns)
         left, top = column * (tile[0] + gap), row * (tile[1] + gap)
         blended = overlay_heat_map(gray, heat, maximum=strongest[type(panel.found)])
-        sheet.paste(_with_boxes(blended, panel.found, font), (left, top + head))
-        value = f" {panel.found.similarity:.2f}"
+        sheet.paste(_with_places(blended, panel.found, font), (left, top + head))
+        value = f" {panel.found.peak if panel.found.logits else panel.found.similarity:.2f}"
         draw = ImageDraw.Draw(sheet)
         title = _shorten(draw, panel.title, tile[0] - draw.textlength(value, font=font) - 8, font)
         draw.text((left + 4, top + head // 2), title + value, fill=TEXT, font=font, anchor="lm")
     return sheet
 
 
-def _with_boxes(blended: np.ndarray, found: Grounding | Segmentation, font: Font) -> Image.Image:
+def _with_places(blended: np.ndarray, found: Grounding | Segmentation, font: Font) -> Image.Image:
     picture = Image.fromarray(np.rint(blended * 255).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     scale = np.array([picture.width / found.frame.width, picture.height / found.frame.height] * 2)
+    if found.logits:
+        for polygon in found.polygons:
+            for ring in (polygon.exterior, *polygon.holes):
+                line = np.concatenate([ring, ring[:1]]) * scale[:2] - 0.5  # Pillow's pixels have their centers at 0
+                draw.line(line.ravel().tolist(), fill=BOX, width=2, joint="curve")
+        return picture
     for box, score in zip(found.boxes, found.scores, strict=True):
         x0, y0, x1, y1 = (box * scale).tolist()
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=BOX, width=2)

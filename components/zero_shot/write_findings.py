@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -22,12 +23,18 @@ from radbundles.components.inference.write_maps import file_name
 from radbundles.components.zero_shot.inferer import ZeroShotInferer
 from radbundles.components.zero_shot.overlay import Panel, draw_overlay
 from radbundles.components.zero_shot.results import Grounding, Segmentation
+from radbundles.components.zero_shot.write_masks import write_masks, write_whole
 from radbundles.transforms import FittedFrame
 
-NOTE = (
-    "Research software. A similarity is no probability and no diagnosis: compare it with that of other images or "
-    "phrases. This is not a medical device."
-)
+NOTES = {
+    "cosine": "Research software. A similarity is no probability and no diagnosis: compare it with that of other "
+    "images or phrases. This is not a medical device.",
+    "score": "Research software. A score is no probability and no diagnosis: nobody has calibrated it. "
+    "This is not a medical device.",
+}
+
+
+_BREAK = re.compile(r"\n\s*")
 
 
 @cache
@@ -41,18 +48,21 @@ def findings_schema() -> dict[str, Any]:
 class WriteFindings:
     """Write ``<image>.json``, as ``findings.schema.json`` says, and ``<image>.png`` for each image of an evaluator.
 
-    Coordinates are pixels of the original image. The picture comes first and each file appears whole or not at all,
-    so that where the JSON file is, the picture is too. No patient's name or id is written.
+    With ``masks`` there is a folder ``<image>.masks`` too, see :func:`write_masks`, and outlines of the masks stand in
+    the JSON file. Coordinates are pixels of the original image. The JSON file comes last and each file appears whole
+    or not at all, so that where it is, the others are too. No patient's name or id is written.
 
     Args:
         folder: where the files go; names are those of the images, made flat and safe.
         inferer: the evaluator's inferer, which knows what was asked.
         model: ``name`` and ``version`` of what answered.
         pictures: write pictures too; their batch needs a ``preview``, see :class:`PreviewRadiographd`.
+        masks: write masks and their outlines.
+        nifti: write masks as NIfTI too.
         on_image: called with what is written for each image.
 
     Raises:
-        ValueError: if model lacks its name or version.
+        ValueError: if model lacks its name or version, or NIfTI is asked for without masks.
     """
 
     def __init__(
@@ -62,14 +72,20 @@ class WriteFindings:
         *,
         model: Mapping[str, str],
         pictures: bool = True,
+        masks: bool = False,
+        nifti: bool = False,
         on_image: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
+        if nifti and not masks:
+            raise ValueError("nifti is a form of masks: give masks=True as well")
         if set(model) != {"name", "version"}:
             raise ValueError(f"model must have a name and a version, got {sorted(model)}")
         self.folder = Path(folder)
         self.inferer = inferer
         self.model = {key: str(model[key]) for key in ("name", "version")}
         self.pictures = pictures
+        self.masks = masks
+        self.nifti = nifti
         self.on_image = on_image
 
     def attach(self, engine: Workflow) -> None:
@@ -103,7 +119,7 @@ class WriteFindings:
 
         Args:
             name: of the image.
-            maps: [N, h, w] of the inferer.
+            maps: [N, h, w] of the inferer, those of the phrases first.
             similarity: [N].
             meta: what a fitted image knows of itself.
             warnings: what makes the answer doubtful.
@@ -117,26 +133,38 @@ class WriteFindings:
         frame = FittedFrame.of(meta)
         phrases = tool.groundings(maps[:count], similarity[:count], frame, asked.phrases)
         classes = tool.segmentations(maps[count:], similarity[count:], frame, asked.classes, negatives=asked.negatives)
-        measure = "against denial" if asked.negatives else "cosine"
-        record = {
-            "image": name,
-            "size": [frame.width, frame.height],
-            "phrases": [{"text": one.phrase, **_located(one)} for one in phrases],
-            "classes": [{"name": one.name, "measure": measure, **_located(one)} for one in classes.values()],
-            "warnings": list(warnings),
-            "model": self.model,
-            "note": NOTE,
-        }
+        found: list[Grounding | Segmentation] = [*phrases, *classes.values()]
         stem = file_name(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         if preview is not None:
             stream = io.BytesIO()
-            panels = [Panel(one.phrase, one) for one in phrases]
-            panels += [Panel(name, one) for name, one in classes.items()]
+            panels = [Panel(one.phrase if isinstance(one, Grounding) else one.name, one) for one in found]
             draw_overlay(preview, panels).save(stream, format="PNG", compress_level=2)  # half the time of the default
-            _write(self.folder / f"{stem}.png", stream.getvalue())
-        text = json.dumps(record, indent=2, ensure_ascii=False)
-        _write(self.folder / f"{stem}.json", (text + "\n").encode())
+            write_whole(self.folder / f"{stem}.png", stream.getvalue())
+        located = [_located(one) for one in found]
+        if self.masks:
+            files = write_masks(self.folder / f"{stem}.masks", found, meta=meta, nifti=self.nifti)
+            located = [
+                {**entry, **paths, "polygons": _polygons(one)}
+                for entry, paths, one in zip(located, files, found, strict=True)
+            ]
+        measures = tool.measure, "against denial" if asked.negatives else tool.measure
+        record = {
+            "image": name,
+            "size": [frame.width, frame.height],
+            "phrases": [
+                {"text": text, "measure": measures[0], **entry}
+                for text, entry in zip(asked.phrases, located[:count], strict=True)
+            ],
+            "classes": [
+                {"name": text, "measure": measures[1], **entry}
+                for text, entry in zip(asked.classes, located[count:], strict=True)
+            ],
+            "warnings": list(warnings),
+            "model": self.model,
+            "note": NOTES[tool.measure],
+        }
+        write_whole(self.folder / f"{stem}.json", (_document(record) + "\n").encode())
         if self.on_image is not None:
             self.on_image(record)
         return record
@@ -148,17 +176,27 @@ def _located(found: Grounding | Segmentation) -> dict[str, Any]:
         "peak": _value(found.peak),
         "point": [round(position, 1) for position in found.point],
         "boxes": [
-            {"box": [round(float(edge), 1) for edge in box], "similarity": _value(float(score))}
+            {"box": [round(float(edge), 1) for edge in box], "peak": _value(float(score))}
             for box, score in zip(found.boxes, found.scores, strict=True)
         ],
     }
 
 
+def _polygons(found: Grounding | Segmentation) -> list[dict[str, Any]]:
+    return [
+        {"exterior": one.exterior.round(1).tolist(), "holes": [hole.round(1).tolist() for hole in one.holes]}
+        for one in found.polygons
+    ]
+
+
+def _document(record: dict[str, Any]) -> str:
+    """The record as indented JSON with lists of numbers, and lists of such, on one line."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    # Line breaks stand between values and never in a text, where they are escaped.
+    for item in (r"-?[\d.e+-]+", r"\[[\d.e+, -]+\]"):
+        text = re.sub(rf"\[\n\s*({item}(?:,\n\s*{item})*)\n\s*\]", lambda found: f"[{_BREAK.sub(' ', found[1])}]", text)
+    return text
+
+
 def _value(similarity: float) -> float:
     return round(min(1.0, max(-1.0, similarity)), 4)  # a cosine of 1 may come out a rounding error above
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
