@@ -8,6 +8,7 @@ if __name__ == "losses":
     raise ImportError("import radbundles.losses, not losses: the folder is part of the package radbundles")
 
 from radbundles.losses.context_super_resolution import ContextSuperResolutionLoss as ContextSuperResolutionLoss
+from radbundles.losses.dcxfm_dense_objective import DCXFMDenseObjective as DCXFMDenseObjective
 from radbundles.losses.dcxfm_objective import DCXFMObjective as DCXFMObjective
 from radbundles.losses.dcxfm_objective import official_word_mask as official_word_mask
 from radbundles.losses.dense import DenseLoss as DenseLoss

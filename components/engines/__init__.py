@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from radbundles.components.engines.batch import loss_of, losses_of, move_batch
 from radbundles.components.engines.best_model import BestModel
+from radbundles.components.engines.clip_gradients import ClipGradients
 from radbundles.components.engines.early_stop import EarlyStop
 from radbundles.components.engines.ema_teacher import EMATeacher
-from radbundles.components.engines.optimizer import weight_decay_groups
+from radbundles.components.engines.optimizer import parameter_groups, weight_decay_groups
 from radbundles.components.engines.progress import Progress
 from radbundles.components.engines.resume import Resume
 from radbundles.components.engines.schedule import WarmupCosine
@@ -17,6 +18,7 @@ from radbundles.components.engines.write_metrics import WriteMetrics
 
 __all__ = [
     "BestModel",
+    "ClipGradients",
     "EMATeacher",
     "EarlyStop",
     "Progress",
@@ -27,5 +29,6 @@ __all__ = [
     "loss_of",
     "losses_of",
     "move_batch",
+    "parameter_groups",
     "weight_decay_groups",
 ]

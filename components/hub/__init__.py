@@ -9,6 +9,7 @@ from radbundles.components.hub.bundle_values import bundle_values
 from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
+from radbundles.components.hub.load_stage1 import load_stage1
 from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.weights import WeightsReport, check_weights
 from radbundles.components.hub.workflow import bundle_workflow, literal
@@ -28,5 +29,6 @@ __all__ = [
     "find_bundles",
     "list_codecs",
     "literal",
+    "load_stage1",
     "load_weights",
 ]

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,18 +34,23 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: train the bundle, or name the file of a training run")
-    state, own = read_checkpoint(path), network.state_dict()
+    fit_weights(network, read_checkpoint(path), path.name)
+
+
+def fit_weights(network: nn.Module, state: Mapping[str, Any], name: str) -> None:
+    """Load a state dict that has been read, as :func:`load_weights` does; ``name`` is what errors call it."""
+    own = network.state_dict()
     faults = [
         (kind, names)
         for kind, names in (
-            ("are missing", [name for name in own if name not in state]),
-            ("are not of this network", [name for name in state if name not in own]),
+            ("are missing", [key for key in own if key not in state]),
+            ("are not of this network", [key for key in state if key not in own]),
             (
                 "have another shape",
                 [
-                    f"{name} {tuple(getattr(state[name], 'shape', ()))} for {tuple(own[name].shape)}"
-                    for name in own
-                    if name in state and getattr(state[name], "shape", None) != own[name].shape
+                    f"{key} {tuple(getattr(state[key], 'shape', ()))} for {tuple(own[key].shape)}"
+                    for key in own
+                    if key in state and getattr(state[key], "shape", None) != own[key].shape
                 ],
             ),
         )
@@ -56,7 +62,7 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> None:
             for kind, names in faults
         )
         raise ValueError(
-            f"{path.name} does not fit the network: {told}. Weights fit the configuration they were trained with: "
+            f"{name} does not fit the network: {told}. Weights fit the configuration they were trained with: "
             "name its overlays too (tiny, for example)"
         )
     network.load_state_dict(state)

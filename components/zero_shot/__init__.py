@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from radbundles.components.zero_shot.class_prompts import ClassPrompts
 from radbundles.components.zero_shot.dense_zero_shot import DenseZeroShot
 from radbundles.components.zero_shot.exam_inferer import ExamInferer
 from radbundles.components.zero_shot.exam_targets import ExamTargetsd, collate_exam, exam_classes
@@ -20,6 +21,7 @@ from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 
 __all__ = [
     "BoxRule",
+    "ClassPrompts",
     "Comparison",
     "DenseZeroShot",
     "ExamInferer",
