@@ -76,6 +76,8 @@ class GroundingProtocol:
 PROTOCOLS: Mapping[str, GroundingProtocol] = MappingProxyType(
     {
         "dcxfm": GroundingProtocol(name="dcxfm"),
+        "dcxfm_probability": GroundingProtocol(name="dcxfm_probability", scale="probability"),
+        "half": GroundingProtocol(name="half", scale="probability", thresholds=(0.5,)),
         "biovil": GroundingProtocol(name="biovil", scale="cosine"),
         "afloc": GroundingProtocol(name="afloc", strict=True, cnr="signed"),
     }
@@ -83,6 +85,9 @@ PROTOCOLS: Mapping[str, GroundingProtocol] = MappingProxyType(
 """Protocols by name.
 
 * ``dcxfm``: the metric kernel of DCXFM's released code. It computes no CNR; ours is BioViL's.
+* ``dcxfm_probability``: the same kernel on maps from 0 to 1 as they are, which is what that code does with the masks of
+  stage 2. Its numbers do not compare with those of ``dcxfm`` (quirk Q20): give both for stage 2.
+* ``half``: plain Dice and IoU of a segmentation, inside at 0.5 or above, for networks that were trained on masks.
 * ``biovil``: Boecking et al., ECCV 2022 (arXiv:2204.09817): the same thresholds on the raw cosine similarity, absolute
   CNR. We know of no released code of the benchmark: whether a pixel at the threshold counts, and the average over
   classes, are assumed to be as in DCXFM.

@@ -105,6 +105,21 @@ def test_pixel_at_the_threshold_counts_unless_strict() -> None:
     assert grounding_score(image, mask, replace(protocol, strict=True))["iou"] == 0
 
 
+def test_scores_of_a_segmentation_are_those_at_one_half_and_depend_on_the_scale() -> None:
+    image = torch.tensor([[0.05, 0.30], [0.45, 0.60]])
+    mask = torch.tensor([[False, False], [True, True]])
+    half = grounding_score(image, mask, "half")
+    assert half["iou"] == 0.5 and half["dice"] == pytest.approx(2 / 3)
+    # As it is: three pixels reach 0.1 to 0.3, two reach 0.4, one reaches 0.5.
+    raw = grounding_score(image, mask, "dcxfm_probability")
+    assert raw["iou"] == pytest.approx((3 * 2 / 3 + 1 + 1 / 2) / 5)
+    assert raw["dice"] == pytest.approx((3 * 4 / 5 + 1 + 2 / 3) / 5)
+    # Stretched to -1, -0.09, 0.45, 1: two pixels reach 0.1 to 0.4, one reaches 0.5.
+    assert grounding_score(image, mask, "dcxfm")["iou"] == pytest.approx((4 + 1 / 2) / 5)
+    with pytest.raises(ValueError, match="protocol 'half' goes from 0 to 1"):
+        grounding_score(image * 10 - 2, mask, "half")  # logits
+
+
 def test_one_of_several_maxima_in_the_mask_is_a_hit() -> None:
     image = torch.tensor([[1.0, 0.0], [0.2, 1.0]])
     assert grounding_score(image, torch.tensor([[False, False], [False, True]]))["pointing"] == 1

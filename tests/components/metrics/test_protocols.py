@@ -34,12 +34,12 @@ def test_text_tells_every_choice() -> None:
 
 
 def test_protocols_are_found_by_their_own_name() -> None:
-    assert set(PROTOCOLS) == {"dcxfm", "biovil", "afloc"}
+    assert set(PROTOCOLS) == {"dcxfm", "dcxfm_probability", "half", "biovil", "afloc"}
     for name, protocol in PROTOCOLS.items():
         assert protocol.name == name and grounding_protocol(name) is protocol
     own = GroundingProtocol(name="own")
     assert grounding_protocol(own) is own
-    with pytest.raises(ValueError, match="dcxfm, biovil, afloc, got 'gloria'"):
+    with pytest.raises(ValueError, match="dcxfm, dcxfm_probability, half, biovil, afloc, got 'gloria'"):
         grounding_protocol("gloria")
 
 
