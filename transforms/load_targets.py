@@ -27,10 +27,10 @@ class LoadTargetsd(MapTransform):
     All masks and boxes of a class are united (the official code keeps one, quirk Q32). A box covers every pixel that it
     touches, and at least one. A class whose masks and boxes hold no pixel at all is absent.
 
-    Put it behind :class:`~radbundles.transforms.FitRadiographd` for the image: masks are then read one at a time and
-    fitted at once, so that of a film of 3000 x 3000 pixels with 14 classes no more than 9 MB are held. What is smaller
-    than the step of the fit keeps one pixel. In front of it, masks are as large as the image, and
-    ``FitRadiographd(mask_keys=...)`` gives the same but for those small ones.
+    Put it behind :class:`~radbundles.transforms.FitRadiographd` for the image: each mask is then fitted as it is read,
+    so that the masks of a large film are never held together in full size, and what is smaller than the step of the fit
+    keeps one pixel. In front of it, masks are as large as the image, and ``FitRadiographd(mask_keys=...)`` gives the
+    same but for those small ones.
 
     Added to the sample: masks, MetaTensor uint8 [T, H, W], zeros where a class has no place; and labels, int64 [T].
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from monai.transforms import Randomizable
@@ -68,6 +68,14 @@ class EpochSampler(Sampler[int]):
         return iter((epoch * self.length + mine).tolist())
 
 
+class Indexed(Protocol):
+    """A list, a datalist, or a dataset of torch or MONAI that has a length."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 class SeededDataset(Dataset[Any]):
     """Apply a transform whose random state is set anew for every sample from (seed, epoch, index).
 
@@ -75,12 +83,12 @@ class SeededDataset(Dataset[Any]):
     drawn before, so that training can go on exactly where it stopped.
 
     Args:
-        data: items, for example of :func:`~radbundles.components.data.load_datalist`.
+        data: items, for example of :func:`~radbundles.components.data.load_datalist`, or a dataset that caches them.
         transform: MONAI transform; its random parts draw from their own state only.
         seed: of the run.
     """
 
-    def __init__(self, data: Sequence[Any], transform: Callable[[Any], Any], seed: int = 0) -> None:
+    def __init__(self, data: Indexed, transform: Callable[[Any], Any], seed: int = 0) -> None:
         self.data = data
         self.transform = transform
         self.seed = seed
