@@ -18,7 +18,7 @@ Ring = NDArray[np.float64]
 _OuterOffset = tuple[list[Ring], list[NDArray[np.uint32]]]
 # Lines between neighboring centers of cells cut a round corner; half-way samples leave an eighth of a cell at most.
 _STEPS = 2
-_STRAIGHT = 1e-6  # pixels
+_SAME = 1e-6  # pixels
 
 
 class Polygon(NamedTuple):
@@ -83,7 +83,8 @@ def _interpolate(values: Ring, places: Ring) -> Ring:
 
 
 def _cleaned(ring: Ring) -> Ring:
-    """Leave out vertices on the straight line between their neighbors."""
+    """Leave out vertices that repeat the one before them, and those on the straight line between their neighbors."""
+    ring = ring[np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1) > _SAME]
     to, on = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     turn = np.abs(to[:, 0] * on[:, 1] - to[:, 1] * on[:, 0])
-    return ring[turn > _STRAIGHT]
+    return ring[turn > _SAME]

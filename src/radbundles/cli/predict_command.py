@@ -8,23 +8,31 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from radbundles.cli.app import app
 
+if TYPE_CHECKING:
+    from radbundles.components.zero_shot import WriteFindings
+
 _SHOWN_FAULTS = 20
 _HELP = """Find phrases and classes in radiographs: DICOM, PNG, JPEG, NIfTI, files or whole folders.
 
 For each image it writes OUT/IMAGE.json (similarity, point and boxes in the pixels of the image) and OUT/IMAGE.png.
-A similarity is no probability. Images that are broken, blank or lateral are named in OUT/faults.jsonl.
+A bundle of stage 2 adds masks: OUT/IMAGE.masks/NAME.png, their outlines as polygons in the JSON file, and NIfTI files
+with --nifti. Classes that are asked for together see each other; a phrase is judged alone.
+
+A similarity or score is no probability. Images that are broken, blank or lateral are named in OUT/faults.jsonl.
 
 Exit code: 0 all images answered, 1 some could not be, 2 nothing could be done.
 
 Example:
 
 radbundles predict films/ --phrase "left pleural effusion" --class Cardiomegaly --bundle mine --out found
+
+radbundles predict film.dcm --class "left lung" --class Cardiomegaly --bundle masks --nifti --out found
 """
 
 
@@ -45,7 +53,13 @@ def predict(
     prompts: Annotated[str | None, typer.Option(help="Prompt table: a name or a JSON file of your own.")] = None,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0; by default a GPU if there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
-    min_similarity: Annotated[float | None, typer.Option(help="Least similarity of a box, a cosine.")] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option(help="Least similarity of a box, a cosine; for stage 1.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least score of a mask, between 0 and 1; for stage 2.")
+    ] = None,
+    nifti: Annotated[bool, typer.Option("--nifti", help="Write masks as NIfTI too; for stage 2.")] = False,
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundle_values import bundle_values
@@ -62,7 +76,8 @@ def predict(
     values |= {"output_dir": str(out), "batch_size": batch_size}
     values |= {} if prompts is None else {"prompts": prompts}
     values |= {} if min_similarity is None else {"min_similarity": min_similarity}
-    done, faults = _run(found.folder, ("inference", *(configs or ())), images, values)
+    values |= {} if threshold is None else {"threshold": threshold}
+    done, faults = _run(found.folder, ("inference", *(configs or ())), images, values, nifti=nifti)
     for fault in faults[:_SHOWN_FAULTS]:
         name, reason = fault["id"], fault["reason"]
         typer.secho(f"refused {reason if name in reason else f'{name}: {reason}'}", fg="red", err=True)
@@ -70,13 +85,13 @@ def predict(
         typer.echo(f"... and {len(faults) - _SHOWN_FAULTS} more", err=True)
     where = f", see {out / 'faults.jsonl'}" if faults else ""
     typer.echo(f"{_count(done)} answered, written to {out}; {_count(len(faults))} refused{where}.")
-    typer.echo("A similarity is no probability. Research software, not a medical device.")
+    typer.echo("A similarity or score is no probability. Research software, not a medical device.")
     if faults:
         raise typer.Exit(1)
 
 
 def _run(
-    folder: Path, configs: tuple[str, ...], images: list[Path], values: dict[str, Any]
+    folder: Path, configs: tuple[str, ...], images: list[Path], values: dict[str, Any], *, nifti: bool
 ) -> tuple[int, list[dict[str, str]]]:
     """Run the bundle's inference workflow; returns how many images were answered, and the faults of the others."""
     import json
@@ -98,6 +113,8 @@ def _run(
             workflow = bundle_workflow(folder, configs, images=items, **values)
             get = workflow.parser.get_parsed_content
             writer = next(handler for handler in get("handlers") if isinstance(handler, WriteFindings))
+            _check_options(writer, values, nifti=nifti)
+            writer.nifti |= nifti
             loader = get("dataloader")
             with tqdm(total=len(items), unit=" images", disable=None) as bar:  # on stderr, and only for a terminal
 
@@ -120,15 +137,26 @@ def _run(
     return loader.done, [json.loads(line) for line in lines]
 
 
+def _check_options(writer: WriteFindings, values: dict[str, Any], *, nifti: bool) -> None:
+    """Refuse options that the bundle has no use for, rather than pass them over."""
+    measure = writer.inferer.zero_shot.measure
+    if "threshold" in values and measure != "score":
+        raise ValueError("--threshold is of scores, but this bundle gives similarities: use --min-similarity")
+    if "min_similarity" in values and measure != "cosine":
+        raise ValueError("--min-similarity is of cosines, but this bundle gives scores: use --threshold")
+    if nifti and not writer.masks:
+        raise ValueError("--nifti is a form of masks, but this bundle writes none: ask one of stage 2")
+
+
 def _rows(record: dict[str, Any]) -> str:
     width, height = record["size"]
     rows = [f"{record['image']} ({width} x {height})", *(f"  warning: {text}" for text in record["warnings"])]
     for one in (*record["phrases"], *record["classes"]):
         x, y = one["point"]
         name, boxes = one.get("text", one.get("name")), len(one["boxes"])
+        told = "highest score" if one["measure"] == "score" else f"similarity {one['similarity']:6.3f}, highest"
         rows.append(
-            f"  {name:40} similarity {one['similarity']:6.3f}, highest {one['peak']:6.3f} at ({x:.0f}, {y:.0f}), "
-            f"{boxes} box{'' if boxes == 1 else 'es'}"
+            f"  {name:40} {told} {one['peak']:6.3f} at ({x:.0f}, {y:.0f}), {boxes} box{'' if boxes == 1 else 'es'}"
         )
     return "\n".join(rows)
 
