@@ -16,6 +16,7 @@ from monai.transforms import RandomizableTransform
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from radbundles.components.data.mixed_sampler import MixedSampler
 from radbundles.components.data.seeded import EpochSampler, SeededDataset
 from radbundles.components.engines import (
     BestModel,
@@ -62,12 +63,15 @@ def build(
     stop_at: int | None = None,
     epochs: int = 4,
     enabled: bool = True,
+    mixed: bool = False,
 ) -> SupervisedTrainer:
     torch.manual_seed(0)
     objective = Objective()
     data = [{"x": np.full(3, i, np.float32) / items, "y": np.float32(i % 3)} for i in range(items)]
     dataset = SeededDataset(data, AddNoise(), seed=5)
-    sampler = EpochSampler(length=items, batch_size=4, seed=5)
+    sampler: EpochSampler | MixedSampler = EpochSampler(length=items, batch_size=4, seed=5)
+    if mixed:
+        sampler = MixedSampler([items - 3, 3], weights=[0.7, 0.3], batch_size=4, seed=5)
     optimizer = torch.optim.AdamW(weight_decay_groups(objective, 0.1), lr=0.05)
     early_stop = EarlyStop(metric="score", patience=3)
     evaluator = SupervisedEvaluator(
@@ -136,6 +140,16 @@ def test_interrupted_run_ends_with_the_same_weights(
     best = [torch.load(tmp_path / run / "model.pt", weights_only=True) for run in ("whole", "cut")]
     for name in best[0]:
         assert torch.equal(best[0][name], best[1][name])
+
+
+def test_interrupted_run_on_mixed_sources_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = build(tmp_path / "whole", every=1, mixed=True)
+    whole.run()
+    with pytest.raises(KilledError):
+        build(tmp_path / "cut", every=1, mixed=True, stop_at=9).run()
+    resumed = build(tmp_path / "cut", every=1, mixed=True)
+    resumed.run()
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
 
 
 def test_checkpoint_within_an_epoch_is_used(tmp_path: Path) -> None:
