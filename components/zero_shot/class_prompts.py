@@ -93,7 +93,6 @@ class ClassPrompts:
 
     def _encode_frozen(self, texts: Sequence[str]) -> torch.Tensor:
         tower = self.network.text
-        # Not inference mode: what is made there may not be saved for the gradient of the images.
-        exact = torch.autocast(next(tower.parameters()).device.type, enabled=False)
-        with torch.inference_mode(False), torch.no_grad(), eval_mode(tower), exact:
+        device = next(tower.parameters()).device
+        with eval_mode(tower), torch.inference_mode(), torch.autocast(device.type, enabled=False):
             return self._encode(texts)

@@ -80,12 +80,14 @@ def test_frozen_prompts_have_no_gradient_but_let_one_through(
 
 def test_frozen_prompts_are_encoded_in_eval_mode_and_float32(network: Any, tokenizer: Tokenizer) -> None:
     expected = prompts(network, tokenizer)()
-    modes: list[bool] = []
+    modes: list[tuple[bool, bool]] = []
     network.train()
-    network.text.register_forward_hook(lambda *_: modes.append(network.text.training))
+    network.text.register_forward_hook(
+        lambda *_: modes.append((network.text.training, torch.is_autocast_enabled("cpu")))
+    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         made = prompts(network, tokenizer)()
-    assert modes == [False] and network.text.training
+    assert modes == [(False, False)] and network.text.training
     assert made.dtype == torch.float32 and torch.equal(made, expected)
 
 
