@@ -58,27 +58,35 @@ class WindowAttention(nn.Module):
         rows, columns = (h + down) // window, (w + right) // window
 
         def windows(grid: torch.Tensor) -> torch.Tensor:
-            """Grid [..., h, w, dim] -> [N, windows x heads, window x window, dim / heads]."""
-            grid = grid.flatten(0, -4)
+            """Grid [..., h, w, channels] -> [..., windows, window x window, channels]."""
             if down or right:
                 grid = F.pad(grid, (0, 0, 0, right, 0, down))
             if shift:
-                grid = grid.roll((-shift, -shift), (1, 2))
-            grid = grid.unflatten(3, (self.heads, -1)).unflatten(2, (columns, window)).unflatten(1, (rows, window))
-            return grid.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5).flatten(1, 3)
+                grid = grid.roll((-shift, -shift), (-3, -2))
+            grid = grid.unflatten(-2, (columns, window)).unflatten(-4, (rows, window))
+            return grid.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
 
-        mask = None
-        if shift or down or right:
-            mask = _same_region(h, w, window, shift, x.device).repeat_interleave(self.heads, 0)
-        # The windows stand among the heads, so that one mask serves the whole batch.
-        attended = F.scaled_dot_product_attention(
-            windows(self.q(x, guidance)), windows(self.k(x, guidance)), windows(self.v(x)), attn_mask=mask
-        )
-        grid = attended.unflatten(2, (window, window)).unflatten(1, (rows, columns, self.heads))
-        grid = grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4).flatten(1, 2)
+        def heads(tokens: torch.Tensor) -> torch.Tensor:
+            """Tokens [..., windows, n, dim] -> [N, windows, heads, n, dim / heads]."""
+            return tokens.flatten(0, -4).unflatten(-1, (self.heads, -1)).transpose(2, 3)
+
+        tokens = windows(x)
+        guide = None if guidance is None else windows(guidance)
+        query, key, value = heads(self.q(tokens, guide)), heads(self.k(tokens, guide)), heads(self.v(tokens))
+        N, W = query.shape[:2]
+        if shift or down or right:  # the windows stand among the heads, so that one mask serves the whole batch
+            mask = _same_region(h, w, window, shift, x.device).repeat_interleave(self.heads, 0)[None]
+            query, key, value = query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2)
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).unflatten(1, (W, -1))
+        else:
+            query, key, value = query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
+            attended = F.scaled_dot_product_attention(query, key, value).unflatten(0, (N, W))
+        grid = self.proj(attended.transpose(2, 3).flatten(3))  # [N, windows, n, dim]
+        grid = grid.unflatten(2, (window, window)).unflatten(1, (rows, columns)).transpose(2, 3)
+        grid = grid.flatten(3, 4).flatten(1, 2)
         if shift:
             grid = grid.roll((shift, shift), (1, 2))
-        return self.proj(grid[:, :h, :w]).unflatten(0, x.shape[:-3])
+        return grid[:, :h, :w].unflatten(0, x.shape[:-3])
 
 
 class WindowBlock(nn.Module):
