@@ -17,6 +17,7 @@ from PIL import Image
 
 from radbundles.components.inference import ImageBatches, RequireRadiographd, gather_images
 from radbundles.components.zero_shot import (
+    DenseZeroShot,
     PreviewRadiographd,
     WriteFindings,
     ZeroShot,
@@ -47,7 +48,9 @@ def save(path: Path, height: int, width: int, row: int, column: int) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def run(known: ZeroShot, folder: Path, out: Path, **asked: Any) -> list[dict[str, Any]]:
+def run(
+    known: ZeroShot, folder: Path, out: Path, options: dict[str, Any] | None = None, **asked: Any
+) -> list[dict[str, Any]]:
     inferer = ZeroShotInferer(known, **asked)
     written: list[dict[str, Any]] = []
     evaluator = SupervisedEvaluator(
@@ -57,7 +60,7 @@ def run(known: ZeroShot, folder: Path, out: Path, **asked: Any) -> list[dict[str
         ),
         network=known.network,
         inferer=inferer,
-        val_handlers=[WriteFindings(out, inferer, model=MODEL, on_image=written.append)],
+        val_handlers=[WriteFindings(out, inferer, model=MODEL, on_image=written.append, **options or {})],
         decollate=False,
     )
     evaluator.run()
@@ -131,7 +134,7 @@ def test_denials_are_told_by_the_measure(known: ZeroShot, tmp_path: Path) -> Non
     assert one["measure"] == "against denial" and 0 <= one["similarity"] <= 1 and one["boxes"]
 
 
-def test_the_inferer_says_early_what_it_cannot_look_for(known: ZeroShot) -> None:
+def test_the_inferer_says_early_what_it_cannot_look_for(known: ZeroShot, known_dense: DenseZeroShot) -> None:
     with pytest.raises(ValueError, match="nothing to look for"):
         ZeroShotInferer(known)
     with pytest.raises(KeyError, match="no class 'Gray'"):
@@ -140,6 +143,61 @@ def test_the_inferer_says_early_what_it_cannot_look_for(known: ZeroShot) -> None
         ZeroShotInferer(known, classes=["Half"], negatives=True)
     with pytest.raises(ValueError, match="different texts"):
         ZeroShotInferer(known, phrases=["bright", "bright"])
+    with pytest.raises(ValueError, match="does not compare with denials"):
+        ZeroShotInferer(known_dense, classes=["Bright"], negatives=True)
+
+
+def test_a_network_with_cost_aggregation_gives_scores_masks_and_outlines(
+    known_dense: DenseZeroShot, films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    written = run(known_dense, films, out, {"masks": True}, phrases=["bright"], classes=["Dark", "Bright"])
+    truth = {"wide.png": [0, 100, 190, 200], "tall.png": [130, 0, 260, 250], "sub/wide.png": [64, 64, 128, 128]}
+    for record in written:
+        Draft202012Validator(findings_schema()).validate(record)
+        assert "score is no probability" in record["note"]
+        x0, y0, x1, y1 = truth[record["image"]]
+        cell = max(record["size"]) / 16
+        [phrase], [dark, bright] = record["phrases"], record["classes"]
+        assert [one["measure"] for one in (phrase, dark, bright)] == ["score"] * 3
+        assert phrase["boxes"] == bright["boxes"] and 0.5 < bright["peak"] <= 1
+        assert np.abs(np.subtract(bright["boxes"][0]["box"], truth[record["image"]])).max() <= cell
+        [polygon] = bright["polygons"]
+        extent = [*np.min(polygon["exterior"], axis=0), *np.max(polygon["exterior"], axis=0)]
+        assert np.abs(np.subtract(extent, truth[record["image"]])).max() <= cell
+        with Image.open(out / bright["mask"]) as picture:
+            mask = np.asarray(picture) > 0
+        assert list(mask.shape) == record["size"][::-1]
+        assert mask[y0:y1, x0:x1].mean() > 0.8 and mask.sum() - mask[y0:y1, x0:x1].sum() < 0.2 * mask.sum()
+        assert dark["mask"].endswith("/Dark.png") and "nifti" not in dark
+    # Points stand on one line, and what is written is what is told.
+    text = (out / "wide.png.json").read_text()
+    assert json.loads(text) == written[2] and '"size": [380, 200]' in text and '"exterior": [[' in text
+
+
+def test_the_masks_of_scores_are_outlined_in_the_picture(
+    known_dense: DenseZeroShot, films: Path, tmp_path: Path
+) -> None:
+    run(known_dense, films, tmp_path / "out", {"masks": True}, classes=["Bright"])
+    with Image.open(tmp_path / "out" / "tall.png.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    drawn = np.argwhere(np.abs(pixels - np.array(BOX)).sum(axis=2) < 30)
+    head = pixels.shape[0] - 320
+    assert drawn[:, 1].min() / pixels.shape[1] == pytest.approx(0.5, abs=0.12)
+    assert (drawn[:, 0].max() - head) / 320 == pytest.approx(0.5, abs=0.12)
+
+
+def test_texts_keep_their_line_breaks_and_brackets(known_dense: DenseZeroShot, tmp_path: Path) -> None:
+    save(tmp_path / "films" / "a.png", 128, 128, 0, 0)
+    phrase = "bright [\n  1,\n  2\n]"
+    [record] = run(known_dense, tmp_path / "films", tmp_path / "out", phrases=[phrase])
+    assert record["phrases"][0]["text"] == phrase
+    assert json.loads((tmp_path / "out" / "a.png.json").read_text()) == record
+
+
+def test_nifti_needs_masks(known_dense: DenseZeroShot, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="give masks=True as well"):
+        WriteFindings(tmp_path, ZeroShotInferer(known_dense, phrases=["bright"]), model=MODEL, nifti=True)
 
 
 def test_a_model_has_name_and_version(known: ZeroShot, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_the_mask_of_a_dicom_film_has_its_spacing(known_dense: DenseZeroShot, tm
 def test_masks_may_overlap_and_names_become_files(known_dense: DenseZeroShot, tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "film.png")
     image = known_dense.embed_image(tmp_path / "film.png")
-    found = [
+    found: list[Grounding | Segmentation] = [
         *known_dense.ground(image, ["bright", "a bright, there"]),
         known_dense.segment(image, ["Bright"])["Bright"],
     ]
