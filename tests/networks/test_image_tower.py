@@ -26,6 +26,12 @@ def test_mean_of_cells_is_the_projection_of_the_mean_feature() -> None:
     torch.testing.assert_close(tower(image).mean((2, 3)), tower.projection(pooled))
 
 
+def test_features_from_elsewhere_become_the_same_cells() -> None:
+    tower = ImageTower(nn.Conv2d(3, 5, 16, stride=16), dim=4, channels=5, center=True)
+    image = torch.rand(2, 3, 32, 48)
+    assert torch.equal(tower.project(tower.encoder(image)), tower(image))
+
+
 def test_cells_are_float32_under_autocast() -> None:
     tower = ImageTower(nn.Conv2d(3, 5, 16, stride=16), dim=4, channels=5)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -117,6 +117,18 @@ def test_values_are_those_of_the_published_architecture() -> None:
     torch.testing.assert_close(encoder(image), x, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("recomputed", [0, 2])
+def test_stages_run_from_fine_to_the_features(recomputed: int) -> None:
+    encoder = tiny(recompute_stages=recomputed).eval()
+    image = torch.rand(1, 3, 128, 96)
+    stages = encoder.stages(image)
+    assert [tuple(each.shape[1:]) for each in stages] == [(16, 32, 24), (24, 16, 12), (32, 8, 6), (40, 4, 3)]
+    assert encoder.stage_channels == (16, 24, 32, 40)
+    assert torch.equal(stages[-1], encoder(image)) and torch.equal(stages[1], encoder.layer2(stages[0]))
+    fewer = ResNetEncoder(18, widths=(4, 8))
+    assert [each.shape[1] for each in fewer.stages(image)] == list(fewer.stage_channels) == [4, 8]
+
+
 @pytest.mark.parametrize("stages", [1, 4])
 def test_recomputed_stages_change_nothing_but_memory(stages: int) -> None:
     plain, thrifty = tiny(), tiny(recompute_stages=stages)
