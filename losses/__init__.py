@@ -16,6 +16,7 @@ from radbundles.losses.dense_sums import dense_sums as dense_sums
 from radbundles.losses.ecamp_objective import ECAMPObjective as ECAMPObjective
 from radbundles.losses.masked_image import MaskedImageLoss as MaskedImageLoss
 from radbundles.losses.rebalanced_mlm import RebalancedMLMLoss as RebalancedMLMLoss
+from radbundles.losses.segmentation_objective import SegmentationObjective as SegmentationObjective
 from radbundles.losses.self_distillation import SelfDistillationLoss as SelfDistillationLoss
 from radbundles.losses.soft_contrast import SoftContrastLoss as SoftContrastLoss
 from radbundles.losses.word_region import WordRegionLoss as WordRegionLoss

@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from radbundles.losses.dense import DenseLoss
+from radbundles.losses.segmentation_objective import SegmentationObjective
 from radbundles.networks import DCXFMDense
 
 
-class DCXFMDenseObjective(nn.Module):
+class DCXFMDenseObjective(SegmentationObjective):
     """Dice and focal loss of the maps that image tower and aggregator make for the prompts of the classes.
 
     Source: DCXFM, stage 2; official segmentation code. Image tower and aggregator are trained, batch normalization by
@@ -32,6 +31,8 @@ class DCXFMDenseObjective(nn.Module):
         train_text: train the text tower too; ``prompts`` must encode them with a gradient then.
     """
 
+    network: DCXFMDense
+
     def __init__(
         self,
         network: DCXFMDense,
@@ -40,10 +41,8 @@ class DCXFMDenseObjective(nn.Module):
         loss: DenseLoss | None = None,
         train_text: bool = False,
     ) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network, loss)
         self.prompts = prompts
-        self.loss = loss or DenseLoss()
         self.train_text = train_text
         if not train_text:
             network.text.requires_grad_(False).eval()
@@ -55,14 +54,8 @@ class DCXFMDenseObjective(nn.Module):
             self.network.text.eval()
         return self
 
-    def forward(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        """Predict and score the masks of a batch.
-
-        Args:
-            batch: ``image`` [B, C, S, S], ``masks`` [B, T, S, S] and ``labels`` [B, T], see :class:`DenseLoss`.
-
-        Returns:
-            ``loss`` and its parts ``dice`` and ``focal``; in eval mode also ``logits`` [B, T, S, S].
+    def predict(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits [B, T, S, S] of images [B, C, S, S] for the classes of the prompts.
 
         Raises:
             RuntimeError: if the text tower is to be trained and the prompts have no gradient.
@@ -70,6 +63,4 @@ class DCXFMDenseObjective(nn.Module):
         prompts = self.prompts()  # [T, P, D]
         if self.train_text and torch.is_grad_enabled() and not prompts.requires_grad:
             raise RuntimeError("train_text needs prompts with a gradient: give ClassPrompts train_text=True as well")
-        logits = self.network(batch["image"], prompts)
-        result = self.loss(logits, batch["masks"], batch["labels"])
-        return result if self.training else result | {"logits": logits}
+        return self.network(image, prompts)

@@ -117,12 +117,18 @@ def _training_config(root: Path, configs: Sequence[str], values: Mapping[str, An
 
 
 def _take_settings(inference: dict[str, Any], training: ConfigParser) -> None:
-    """Put the training's values in place of those of inference, for the plain settings that both have."""
+    """Put the training's values in place of those of inference, for the settings that both have."""
     raw = copy.deepcopy(training.get())
     for key, value in inference.items():
-        plain = not isinstance(value, (dict, list)) and not (isinstance(value, str) and value.startswith(("$", "@")))
-        if plain and key in raw and key not in _OF_THE_RUN:
+        if _is_setting(value) and key in raw and key not in _OF_THE_RUN:
             inference[key] = _plain(training.get_parsed_content(key), key)
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether a value of a config stands for itself: a number, a text that is no expression, or a list of such."""
+    if isinstance(value, list):
+        return all(_is_setting(one) for one in value)
+    return not isinstance(value, dict) and not (isinstance(value, str) and value.startswith(("$", "@")))
 
 
 def _network_def(training: ConfigParser) -> dict[str, Any]:
@@ -191,17 +197,24 @@ def _metadata(root: Path, inference: Mapping[str, Any], network: nn.Module) -> d
     """The bundle's metadata with the shapes that this network takes and gives."""
     import torch
 
+    from radbundles.networks import DCXFMDense
+
     metadata: dict[str, Any] = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
     formats = metadata["network_data_format"]
     image, size = formats["inputs"]["image"], inference.get("image_size")
     if size is None:
         return metadata
-    channels = inference.get("channels", image["num_channels"])
+    channels, classes = inference.get("channels", image["num_channels"]), inference.get("classes", [])
     _reshape(image, channels, [size, size])
+    blank = [torch.zeros(1, channels, size, size)]
+    if isinstance(network, DCXFMDense):
+        blank.append(torch.ones(len(classes), network.aggregator.prompt_channels, network.dim))
     with torch.inference_mode():
-        answer = network.eval()(torch.zeros(1, channels, size, size))
+        answer = network.eval()(*blank)
     if isinstance(answer, torch.Tensor):
         _reshape(formats["outputs"]["pred"], answer.shape[1], list(answer.shape[2:]))
+        if isinstance(network, DCXFMDense):
+            formats["outputs"]["pred"]["channel_def"] = {str(place): name for place, name in enumerate(classes)}
     return metadata
 
 

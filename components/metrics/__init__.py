@@ -16,6 +16,7 @@ from radbundles.components.metrics.grounding_table import GroundingTable
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
 from radbundles.components.metrics.losses import LossAverage
 from radbundles.components.metrics.mean import EpochMean
+from radbundles.components.metrics.present_dice import PresentDice
 from radbundles.components.metrics.protocols import PROTOCOLS, GroundingProtocol, grounding_protocol
 from radbundles.components.metrics.regions import to_display, under_mask, under_window
 from radbundles.components.metrics.score_classification import ScoreClassification
@@ -36,6 +37,7 @@ __all__ = [
     "LossAverage",
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
+    "PresentDice",
     "ScoreClassification",
     "ScoreGrounding",
     "bootstrap_interval",
