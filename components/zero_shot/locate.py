@@ -128,15 +128,15 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule | ScoreRule, *,
     labels, count = ndimage.label(above, _NEIGHBORS)
     boxes: list[list[tuple[float, ...]]] = [[] for _ in values]
     if count:
-        numbers = np.arange(1, count + 1)
-        scores = ndimage.maximum(values, labels, numbers)
-        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] / side**2
+        areas = np.bincount(labels[above], minlength=count + 1)[1:] / side**2
         step = np.array([frame.width / side, frame.height / side])
-        for extent, score, area in zip(ndimage.find_objects(labels), scores, areas, strict=True):
-            if area >= rule.min_area:
-                rows, columns = extent[1], extent[2]
-                corners = np.array([[columns.start, rows.start], [columns.stop, rows.stop]]) * step
-                boxes[extent[0].start].append((*corners.ravel().tolist(), float(score)))
+        extents = ndimage.find_objects(labels)
+        for number in np.flatnonzero(areas >= rule.min_area):
+            extent = extents[number]
+            rows, columns = extent[1:]
+            corners = np.array([[columns.start, rows.start], [columns.stop, rows.stop]]) * step
+            score = values[extent].max(where=labels[extent] == number + 1, initial=-np.inf)
+            boxes[extent[0].start].append((*corners.ravel().tolist(), float(score)))
     places = []
     for number, found in enumerate(boxes):
         table = np.array(sorted(found, key=lambda box: -box[4]), dtype=np.float32).reshape(-1, 5)
