@@ -131,11 +131,11 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule | ScoreRule, *,
         areas = np.bincount(labels[above], minlength=count + 1)[1:] / side**2
         step = np.array([frame.width / side, frame.height / side])
         extents = ndimage.find_objects(labels)
-        for number in np.flatnonzero(areas >= rule.min_area):
-            extent = extents[number]
+        for component in np.flatnonzero(areas >= rule.min_area).tolist():
+            extent = extents[component]
             rows, columns = extent[1:]
             corners = np.array([[columns.start, rows.start], [columns.stop, rows.stop]]) * step
-            score = values[extent].max(where=labels[extent] == number + 1, initial=-np.inf)
+            score = values[extent].max(where=labels[extent] == component + 1, initial=-np.inf)
             boxes[extent[0].start].append((*corners.ravel().tolist(), float(score)))
     places = []
     for number, found in enumerate(boxes):
