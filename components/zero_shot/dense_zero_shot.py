@@ -13,9 +13,10 @@ import torch
 from monai.networks.utils import eval_mode
 from tokenizers import Tokenizer
 
+from radbundles.components.zero_shot.asked import Asked
 from radbundles.components.zero_shot.locate import ScoreRule
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable
-from radbundles.components.zero_shot.zero_shot import Asked, ZeroShot
+from radbundles.components.zero_shot.zero_shot import ZeroShot
 from radbundles.networks import DCXFMDense, ImageFeatures, prompt_channels
 
 # Cells of all images and phrases that are aggregated at a time: 32 grids of 16 x 16.
