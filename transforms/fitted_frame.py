@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -136,9 +137,11 @@ def _centers(cells: int, pixels: int, start: float, stop: float) -> torch.Tensor
     return ((torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels * (stop - start) + start) * cells
 
 
+@lru_cache(maxsize=64)
 def _weights(cells: int, pixels: int, start: float, stop: float) -> torch.Tensor:
     """Share [pixels, cells] of each cell in each pixel: a triangle two cells wide, or two pixels if that is wider."""
-    reach = max(1.0, (stop - start) * cells / pixels)
-    distance = _centers(cells, pixels, start, stop)[:, None] - (torch.arange(cells) + 0.5)
-    weights = (1 - distance.abs() / reach).clamp_(min=0)
-    return weights / weights.sum(dim=1, keepdim=True)
+    with torch.inference_mode(False):  # what is kept must be fit for any later use
+        reach = max(1.0, (stop - start) * cells / pixels)
+        distance = _centers(cells, pixels, start, stop)[:, None] - (torch.arange(cells) + 0.5)
+        weights = (1 - distance.abs() / reach).clamp_(min=0)
+        return weights / weights.sum(dim=1, keepdim=True)

@@ -66,7 +66,7 @@ class ScoreRule:
 
     threshold: float = 0.5
     min_area: float = 0.001
-    grid: int = 256
+    grid: int = 192
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not 0 <= self.min_area <= 1 or self.grid < 1:
@@ -128,14 +128,16 @@ def locate(maps: torch.Tensor, frame: FittedFrame, rule: BoxRule | ScoreRule, *,
     labels, count = ndimage.label(above, _NEIGHBORS)
     boxes: list[list[tuple[float, ...]]] = [[] for _ in values]
     if count:
-        areas = np.bincount(labels[above], minlength=count + 1)[1:] / side**2
+        areas = np.bincount(labels.ravel(), minlength=count + 1)
+        areas[0] = 0  # what is in no component
+        large = areas >= max(1, rule.min_area * side**2)
+        # Specks go before extents are looked for: a map may have thousands of them.
+        labels = np.where(large, large.cumsum(), 0).astype(labels.dtype)[labels]
         step = np.array([frame.width / side, frame.height / side])
-        extents = ndimage.find_objects(labels)
-        for component in np.flatnonzero(areas >= rule.min_area).tolist():
-            extent = extents[component]
+        for component, extent in enumerate(ndimage.find_objects(labels), start=1):
             rows, columns = extent[1:]
             corners = np.array([[columns.start, rows.start], [columns.stop, rows.stop]]) * step
-            score = values[extent].max(where=labels[extent] == component + 1, initial=-np.inf)
+            score = values[extent].max(where=labels[extent] == component, initial=-np.inf)
             boxes[extent[0].start].append((*corners.ravel().tolist(), float(score)))
     places = []
     for number, found in enumerate(boxes):
