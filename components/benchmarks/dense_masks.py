@@ -12,9 +12,10 @@ training, the lungs of COVID films from journals. ``fundus`` trains on vessels (
 ``radbundles.components.benchmarks.lung_zones`` packs.
 
 All three are judged in the pixels of the original picture: stage 2 and the U-Net at a score of 0.5; stage 1, whose maps
-have no scale, stretched to 0..1 and cut where the mean Dice of the class is highest on the validation section. Stage 2
-and the U-Net see the same pictures the same number of times. ``results.json`` has every mean with its interval
-(patients resampled), ``scores.csv`` every picture, its id as a hash.
+have no scale, stretched to 0..1 and cut where the mean Dice of the class is highest on the validation section (a source
+too small to have one is validated on its training section). Stage 2 and the U-Net see the same pictures the same number
+of times. ``results.json`` has every mean with its interval (patients resampled), ``scores.csv`` every picture, its id
+as a hash.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ def prepare(task: Task, data: Path, out: Path) -> list[dict[str, Any]]:
         rows = [(split, _parted(item, data, out / "masks")) for _, split, item in iter_datalist(every)]
         if source in task.left_out:
             rows = [("test", item) for _, item in rows]
-        write_datalist(datalist, [(split, item) for split, item in rows if item.get("masks")])
+        rows = [(split, item) for split, item in rows if item.get("masks")]
+        write_datalist(datalist, rows)
+        sections: dict[str, list[str]] = {"training": [], "validation": []} if source in task.left_out else {}
+        if not sections and all(split != "validation" for split, _ in rows):
+            sections = {"validation": ["training"]}
         made.append(
             {
                 "name": source,
@@ -107,7 +112,7 @@ def prepare(task: Task, data: Path, out: Path) -> list[dict[str, Any]]:
                 "classes": sorted(names.values()),
                 "names": {theirs: ours for theirs, ours in names.items() if theirs != ours},
                 "boxes": False,
-                "sections": {"training": [], "validation": []} if source in task.left_out else {},
+                "sections": sections,
             }
         )
     return made

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-State = tuple[tuple[int, int], ...]
+State = tuple[tuple[int, int], ...] | None
 
 
 class TextCache:
@@ -51,11 +51,14 @@ class TextCache:
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Return vectors [N, D] in the order of ``texts``."""
-        # Every change in place, also that of an optimizer or of load_state_dict, raises a tensor's version.
-        state = tuple((parameter.data_ptr(), parameter._version) for parameter in self.tower.parameters())
-        if state != self._state:
+        parameters = list(self.tower.parameters())
+        # Every change in place, also that of an optimizer or of load_state_dict, raises a tensor's version. Weights
+        # that were made in inference mode have none, so that nothing can be kept for them.
+        tracked = not any(one.is_inference() for one in parameters)
+        state = tuple((one.data_ptr(), one._version) for one in parameters) if tracked else None
+        if state is None or state != self._state:
             self.clear()
-            self._state = state
+        self._state = state
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         # More texts than the cache keeps must not push each other out before they are returned.
         asked = {text: self._vectors[text] for text in texts if text in self._vectors}

@@ -84,12 +84,15 @@ def small(prepared: Path) -> Settings:
         "aggregator_dim": 32,
         "window": 4,
         "decoder_widths": [16, 16],
+        "guidance_dims": [0, 0],
+        "guidance_widths": [0, 0],
     }
 
 
 @pytest.fixture
 def tiny(small: Settings, stage1: Path) -> Settings:
-    return {**small, **tiny_towers("dcxfm#"), "stage1": str(stage1)}
+    guided = {"guidance_dims": [4, 0], "guidance_widths": [16, 0]}
+    return {**small, **tiny_towers("dcxfm#"), **guided, "stage1": str(stage1)}
 
 
 @pytest.fixture

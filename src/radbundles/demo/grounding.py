@@ -5,14 +5,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +28,6 @@ from radbundles.components.reports import (
     ImageGrid,
     KeyFigure,
     Line,
-    Phases,
     Picture,
     ReportText,
     Table,
@@ -41,7 +35,7 @@ from radbundles.components.reports import (
 )
 from radbundles.components.sentences import label_sentences
 from radbundles.demo.history import read_history
-from radbundles.demo.workflow import build_workflow
+from radbundles.demo.workflow import build_workflow, command_line
 
 BUNDLE = "dcxfm_pretrain"
 CONFIGS = ("train", "tiny")
@@ -76,53 +70,6 @@ class GroundingResult:
     blocks: list[Any]
     packed: Path
     config: dict[str, Any]
-
-
-@contextmanager
-def ground_beside(log: Path, **arguments: Any) -> Iterator[Callable[[], tuple[GroundingResult, dict[str, float]]]]:
-    """Call :func:`run_grounding` in a process of its own while the body goes on; if that fails, both end.
-
-    Args:
-        log: file for what it prints.
-        **arguments: of :func:`run_grounding`, but ``step``.
-
-    Yields:
-        A function that waits for it and returns what it returned and its seconds by phase; raises what it raised, or
-        RuntimeError if its process was killed.
-    """
-    log.unlink(missing_ok=True)
-    # A fork would copy the threads of torch in any state.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        future = pool.submit(_ground, log, torch.get_num_threads(), arguments)
-
-        def result() -> tuple[GroundingResult, dict[str, float]]:
-            try:
-                return future.result()
-            except BrokenProcessPool:
-                raise RuntimeError(f"the training of DCXFM was killed, maybe for lack of memory; see {log}") from None
-
-        try:
-            yield result
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-
-
-def _ground(log: Path, threads: int, arguments: dict[str, Any]) -> tuple[GroundingResult, dict[str, float]]:
-    with log.open("w", encoding="utf-8") as file:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file.fileno(), stream.fileno())
-    torch.set_num_threads(threads)
-    phases = Phases()
-
-    @contextmanager
-    def step(name: str, text: str) -> Iterator[None]:
-        print(text, flush=True)
-        with phases(name):
-            yield
-
-    return run_grounding(**arguments, step=step), phases.seconds
 
 
 def run_grounding(
@@ -180,9 +127,7 @@ def run_grounding(
 
     with step("untrained grounding", f"Asking an untrained DCXFM on the {section} section"):
         _, untrained, first = examine(None)
-    files = ",".join(f"'{bundle / 'configs' / name}.json'" for name in CONFIGS)
-    shown = " ".join(f"--{name} {value}" for name, value in settings.items())
-    with step("grounding", f'$ python -m monai.bundle run --config_file "[{files}]" --bundle_root {bundle} {shown}'):
+    with step("grounding", command_line(bundle, CONFIGS, settings)):
         workflow = build_workflow(bundle, *CONFIGS, **settings)
         config = workflow.parser.get()
         workflow.run()
@@ -312,7 +257,7 @@ def _pictures(workflow: ConfigWorkflow, section: str, *, images: int = 4, column
         maps = zero_shot.compare(zero_shot.encode_images(image[None]), phrases=phrases, classes=()).maps[0]
         gray = image[0].cpu().numpy()
         drawn: list[Picture | None] = [
-            _picture(gray, cells, mask, phrase, number)
+            draw_map(gray, cells, mask, phrase, number)
             for cells, mask, phrase in zip(maps, sample["phrase_masks"], phrases, strict=False)
         ]
         plain = Picture(image=gray, alt=f"Sample {number}: the radiograph")
@@ -327,7 +272,7 @@ def _pictures(workflow: ConfigWorkflow, section: str, *, images: int = 4, column
     return [ImageGrid(title="Where phrases lie", columns=["Radiograph", *["Phrase"] * columns], rows=rows, text=text)]
 
 
-def _picture(gray: np.ndarray, cells: Tensor, mask: Tensor, phrase: str, number: int, side: int = 384) -> Picture:
+def draw_map(gray: np.ndarray, cells: Tensor, mask: Tensor, phrase: str, number: int, side: int = 384) -> Picture:
     """One map over its image, with the border of the truth and a ring around the highest value."""
     image = np.asarray(Image.fromarray(gray).resize((side, side), Image.Resampling.BICUBIC)).clip(0, 1)
     heat = torch.nn.functional.interpolate(cells[None, None].float(), (side, side), mode="bilinear")[0, 0].cpu().numpy()

@@ -22,6 +22,7 @@ from radbundles.components.reports import (
 from radbundles.demo.examples import Examples
 from radbundles.demo.grounding import GroundingResult
 from radbundles.demo.history import Rows
+from radbundles.demo.masks import MasksResult
 
 # Metric of evaluate.json -> (heading, unit, factor, decimals).
 FIGURES = {
@@ -50,6 +51,7 @@ def make_page(
     validation: Rows,
     examples: Examples,
     grounding: GroundingResult,
+    masks: MasksResult | None,
     summary: Mapping[str, Any],
     manifest: Mapping[str, Any],
     section: str,
@@ -65,6 +67,7 @@ def make_page(
         validation: history of the validation metrics.
         examples: a few samples.
         grounding: of stage 1 of DCXFM.
+        masks: of its stage 2.
         summary: of the distillation.
         manifest: of the run.
         section: of the datalist that the metrics and samples are from.
@@ -80,6 +83,7 @@ def make_page(
         lead=lead,
         key_figures=[
             *grounding.key_figures,
+            *(masks.key_figures if masks else ()),
             *(
                 KeyFigure(
                     label=FIGURES[name][0],
@@ -92,6 +96,7 @@ def make_page(
         ],
         blocks=[
             *grounding.blocks,
+            *(masks.blocks if masks else ()),
             ImageGrid(
                 title="What the image part paints",
                 text=f"Samples of the {section} section, which the model was not trained on. It sees the quarter "

@@ -21,11 +21,13 @@ from radbundles.components.distillation import RuleDistiller, distill_datalist
 from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.phantom import write_phantoms
 from radbundles.components.reports import Phases, run_manifest, write_manifest, write_page
+from radbundles.demo.beside import dcxfm_beside
 from radbundles.demo.examples import make_examples, write_preview
-from radbundles.demo.grounding import GroundingResult, ground_beside
+from radbundles.demo.grounding import GroundingResult
 from radbundles.demo.history import read_history
+from radbundles.demo.masks import MasksResult
 from radbundles.demo.page import make_page
-from radbundles.demo.workflow import build_workflow
+from radbundles.demo.workflow import build_workflow, command_line
 
 BUNDLE = "ecamp_pretrain"
 CONFIGS = ("train", "tiny")
@@ -50,6 +52,7 @@ class DemoResult:
         trained: metrics of the trained model.
         untrained: metrics of the same model before training.
         grounding: what stage 1 of DCXFM adds.
+        masks: what stage 2 adds; None if the data has no masks.
         seconds: wall time.
     """
 
@@ -57,6 +60,7 @@ class DemoResult:
     trained: dict[str, float]
     untrained: dict[str, float]
     grounding: GroundingResult
+    masks: MasksResult | None
     seconds: float
 
 
@@ -143,8 +147,8 @@ def run_demo(
         return workflow, {name: float("nan") if value is None else value for name, value in metrics.items()}
 
     log = out / "grounding.log"
-    say(f"Meanwhile DCXFM (stage 1) is trained in a process of its own; its steps are told in {log}")
-    with ground_beside(
+    say(f"Meanwhile both stages of DCXFM are trained in a process of their own; its steps are told in {log}")
+    with dcxfm_beside(
         log,
         out=out,
         datalist=datalist,
@@ -153,13 +157,12 @@ def run_demo(
         seed=seed,
         epochs=dcxfm_epochs,
         workers=int(cores > 2),
+        own=own,
     ) as grounds:
         shutil.rmtree(training, ignore_errors=True)
         with step("untrained", f"Judging the untrained model on the {section} section"):
             _, untrained = evaluate(None)
-        files = ",".join(f"'{bundle / 'configs' / name}.json'" for name in CONFIGS)
-        shown = " ".join(f"--{name} {value}" for name, value in settings.items())
-        with step("training", f'$ python -m monai.bundle run --config_file "[{files}]" --bundle_root {bundle} {shown}'):
+        with step("training", command_line(bundle, CONFIGS, settings)):
             workflow = build_workflow(bundle, *CONFIGS, **settings)
             config = workflow.parser.get()
             workflow.run()
@@ -168,13 +171,13 @@ def run_demo(
         with step("evaluation", f"Judging the trained model on the {section} section"):
             workflow, trained = evaluate(training / "model.pt")
         with step("waiting", "Waiting for DCXFM"):
-            grounding, seconds = grounds()
+            grounding, masks, seconds = grounds()
     phases.seconds |= seconds
     with step("page", "Writing the page"):
         examples = make_examples(workflow, distilled, seed=seed)
         manifest = run_manifest(
             f"{BUNDLE} demonstration",
-            config={"ecamp": config, "dcxfm": grounding.config},
+            config={"ecamp": config, "dcxfm": grounding.config, "dcxfm_dense": masks.config if masks else None},
             seeds={"run": seed},
             files={"datalist": datalist, "distilled": distilled, "tokenizer": tokenizer},
             phases=phases,
@@ -182,6 +185,7 @@ def run_demo(
                 **{f"untrained {k}": v for k, v in (untrained | grounding.untrained).items()},
                 **trained,
                 **grounding.trained,
+                **(masks.metrics if masks else {}),
             },
             device=str(workflow.parser.get_parsed_content("device")),
         )
@@ -189,8 +193,10 @@ def run_demo(
         kind = "radiographs" if own else "procedural radiographs"
         page = make_page(
             lead=f"A small ECAMP was pre-trained for {phases.seconds['training']:.0f} s on {items} {kind} and their "
-            f"reports, and a small DCXFM (stage 1) for {phases.seconds['grounding']:.0f} s.",
+            f"reports, and a small DCXFM for {phases.seconds['grounding']:.0f} s on the same"
+            + (f" and {phases.seconds['masks']:.0f} s on masks." if masks else "."),
             grounding=grounding,
+            masks=masks,
             trained=trained,
             untrained=untrained,
             training=read_history(training / "tensorboard" / "train", per_epoch=per_epoch),
@@ -203,7 +209,7 @@ def run_demo(
         )
         write_page(out / "index.html", page)
         write_preview(out / "preview.png", examples)
-    return DemoResult(out / "index.html", trained, untrained, grounding, time.perf_counter() - began)
+    return DemoResult(out / "index.html", trained, untrained, grounding, masks, time.perf_counter() - began)
 
 
 def _check(datalist: Path) -> str:

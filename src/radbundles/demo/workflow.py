@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,12 @@ def build_workflow(bundle: Path, *configs: str, **overrides: Any) -> ConfigWorkf
         )
         workflow.initialize()
     return workflow
+
+
+def command_line(bundle: Path, configs: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Write the command that does what :func:`build_workflow` and ``run`` do."""
+    files = ",".join(f"'{bundle / 'configs' / name}.json'" for name in configs)
+    shown = " ".join(
+        f'--{name} "{value}"' if isinstance(value, list) else f"--{name} {value}" for name, value in settings.items()
+    )
+    return f'$ python -m monai.bundle run --config_file "[{files}]" --bundle_root {bundle} {shown}'
