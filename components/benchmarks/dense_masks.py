@@ -85,7 +85,7 @@ TASKS = {
     "fundus": Task(
         classes=("vessels", *_IDRID),
         sources={"chase_db1": {"vessels (1stHO)": "vessels"}, "idrid_segmentation": {name: name for name in _IDRID}},
-        overrides={"image_size": 256, "own_terms": True},
+        overrides={"image_size": 192, "aggregator_dim": 32, "own_terms": True},
     ),
 }
 

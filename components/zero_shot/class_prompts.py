@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import torch
-from monai.networks.utils import eval_mode
+from monai.networks.utils import eval_mode, train_mode
 from tokenizers import Tokenizer
 
 from radbundles.components.zero_shot.encode_texts import encode_texts
@@ -37,6 +38,8 @@ class ClassPrompts:
         max_length: longest text in tokens.
         words: which tokens are words of a text, see :class:`~radbundles.transforms.TokenizeSentenced`.
         own_terms: take a class that the table does not have as its own term, in place of an error.
+        dropout: while the network trains, encode at each call with the dropout of the text tower, as the official code
+            does (quirk Q13); costs most of the time of a step (quirk Q14).
         train_text: encode at each call with a gradient, in the tower's mode and the caller's precision, wherever
             gradients are on.
 
@@ -58,6 +61,7 @@ class ClassPrompts:
         max_length: int = 77,
         words: str = "pieces",
         own_terms: bool = False,
+        dropout: bool = False,
         train_text: bool = False,
     ) -> None:
         if isinstance(classes, str) or not len(classes) or len(set(classes)) != len(classes):
@@ -70,7 +74,7 @@ class ClassPrompts:
         self.tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else load_text_tokenizer(tokenizer)
         self.channels, self.draw = channels, draw
         self.max_length, self.words = max_length, words
-        self.train_text = train_text
+        self.dropout, self.train_text = dropout, train_text
         table = prompt_table(prompts, style=style)
         of_classes = [table.prompts(name, own_term=own_terms).positive for name in classes]
         self.counts = [len(texts) for texts in of_classes]
@@ -83,16 +87,22 @@ class ClassPrompts:
         Raises:
             ValueError: if a prompt has no word that the tokenizer knows.
         """
-        learns = self.train_text and torch.is_grad_enabled()
-        vectors = self._encode(self.texts) if learns else self._vectors(self.texts)  # [N, D]
+        if self.train_text and torch.is_grad_enabled():
+            vectors = self._encode(self.texts)  # [N, D]
+        elif self.dropout and self.network.training:
+            vectors = self._encode_frozen(self.texts, mode=train_mode)
+        else:
+            vectors = self._vectors(self.texts)
         return prompt_channels(vectors, self.counts, self.channels, self.draw)
 
     def _encode(self, texts: Sequence[str]) -> torch.Tensor:
         tower = self.network.text
         return encode_texts(tower, self.tokenizer, texts, max_length=self.max_length, words=self.words)
 
-    def _encode_frozen(self, texts: Sequence[str]) -> torch.Tensor:
+    def _encode_frozen(
+        self, texts: Sequence[str], mode: Callable[..., AbstractContextManager[None]] = eval_mode
+    ) -> torch.Tensor:
         tower = self.network.text
         device = next(tower.parameters()).device
-        with eval_mode(tower), torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        with mode(tower), torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self._encode(texts)

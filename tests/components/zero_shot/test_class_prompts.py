@@ -131,3 +131,18 @@ def test_settings_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         prompts(network, tokenizer, **settings)
+
+
+def test_dropout_encodes_in_train_mode_at_each_step_and_never_in_validation(network: Any, tokenizer: Tokenizer) -> None:
+    made = prompts(network, tokenizer, dropout=True)
+    modes: list[bool] = []
+    network.text.register_forward_hook(lambda *_: modes.append(network.text.training))
+    network.train()
+    network.text.eval()  # as the objective leaves a frozen tower
+    assert not made().requires_grad
+    made()
+    assert modes == [True, True] and not network.text.training
+    network.eval()
+    made()
+    made()
+    assert modes == [True, True, False]
