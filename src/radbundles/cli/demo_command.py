@@ -59,10 +59,12 @@ def demo(
     for name in KEY_FIGURES:
         trained, untrained = (figure(name, metrics[name]) for metrics in (result.trained, result.untrained))
         typer.echo(f"{FIGURES[name][0]:<{width}}  trained {trained:>9}  untrained {untrained:>9}")
-    for shown in result.grounding.key_figures:
-        typer.echo(f"{shown.label}  trained {shown.value}  untrained {shown.baseline}  ({shown.note})")
+    for shown in [*result.grounding.key_figures, *(result.masks.key_figures if result.masks else ())]:
+        typer.echo(f"{shown.label}  {shown.value}  baseline {shown.baseline}  ({shown.note})")
     typer.echo(
         "Ask it yourself: radbundles predict IMAGE --out found --phrase 'left effusion' --bundle "
         f"{result.grounding.packed}"
     )
+    if result.masks:
+        typer.echo(f"For masks: radbundles predict IMAGE --out found --class heart --bundle {result.masks.packed}")
     typer.secho(f"{result.page} ({result.seconds:.0f} s)", fg="green")

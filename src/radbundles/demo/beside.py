@@ -24,12 +24,15 @@ Results = tuple[GroundingResult, MasksResult | None, dict[str, float]]
 
 
 @contextmanager
-def dcxfm_beside(log: Path, *, own: bool, **arguments: Any) -> Iterator[Callable[[], Results]]:
+def dcxfm_beside(
+    log: Path, *, own: bool, masks_epochs: int | None, **arguments: Any
+) -> Iterator[Callable[[], Results]]:
     """Train DCXFM in a process of its own while the body goes on; if that fails, both end.
 
     Args:
         log: file for what it prints.
         own: whether the data is the user's.
+        masks_epochs: of stage 2; None takes those of :func:`run_masks`.
         **arguments: of :func:`run_grounding`, but ``step``.
 
     Yields:
@@ -39,7 +42,7 @@ def dcxfm_beside(log: Path, *, own: bool, **arguments: Any) -> Iterator[Callable
     log.unlink(missing_ok=True)
     # A fork would copy the threads of torch in any state.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        future = pool.submit(_train, log, torch.get_num_threads(), own, arguments)
+        future = pool.submit(_train, log, torch.get_num_threads(), own, masks_epochs, arguments)
 
         def result() -> Results:
             try:
@@ -55,7 +58,7 @@ def dcxfm_beside(log: Path, *, own: bool, **arguments: Any) -> Iterator[Callable
             raise
 
 
-def _train(log: Path, threads: int, own: bool, arguments: dict[str, Any]) -> Results:
+def _train(log: Path, threads: int, own: bool, epochs: int | None, arguments: dict[str, Any]) -> Results:
     with log.open("w", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
@@ -69,5 +72,5 @@ def _train(log: Path, threads: int, own: bool, arguments: dict[str, Any]) -> Res
             yield
 
     grounding = run_grounding(**arguments, step=step)
-    shared = {key: arguments[key] for key in ("out", "datalist", "section", "seed", "epochs", "workers")}
-    return grounding, run_masks(**shared, stage1=grounding, own=own, step=step), phases.seconds
+    shared = {key: arguments[key] for key in ("out", "datalist", "section", "seed", "workers")}
+    return grounding, run_masks(**shared, epochs=epochs, stage1=grounding, own=own, step=step), phases.seconds

@@ -31,7 +31,7 @@ UNSEEN = ("cardiomegaly", "consolidation")
 FEWEST = 3  # images with masks that a class of the user's data needs
 SIDE = 80  # as stage 1
 WIDTH = 32  # half of what tiny.json has, for a fraction of the time
-PASSES = 2  # epochs of 100 steps
+PASSES = 3  # epochs of 100 steps
 
 
 @dataclass(frozen=True)

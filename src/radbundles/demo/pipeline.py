@@ -157,6 +157,7 @@ def run_demo(
         seed=seed,
         epochs=dcxfm_epochs,
         workers=int(cores > 2),
+        masks_epochs=epochs,
         own=own,
     ) as grounds:
         shutil.rmtree(training, ignore_errors=True)
