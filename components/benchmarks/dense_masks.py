@@ -183,8 +183,7 @@ def measure(
         methods[method] = _scorer(get("objective"), get("device"))
         size, channels = get("image_size"), get("channels")
     asker = load_zero_shot(stage1, own_terms=bool(settings.get("own_terms", False)), prompts=get("prompts"))
-
-    own_size = stage1_config["image_size"]
+    own_size = stage1_config["image_size"]  # that it was trained at; its maps lie over the same square
 
     @torch.inference_mode()
     def stage_1(image: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def run_masks(
         stage1: trained on it.
         section: to judge on.
         seed: of everything random.
-        epochs: of 100 steps; None takes those of this demonstration.
+        epochs: of 10 steps each; None takes this demonstration's own, of 100 steps.
         workers: processes that load data beside this one.
         own: whether the data is the user's, whose classes are all trained.
         step: times a step and tells what it does.
