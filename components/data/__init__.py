@@ -24,12 +24,13 @@ from radbundles.components.data.split import PatientSplitter, SplitWarning
 from radbundles.components.data.zone_phrases import LUNG_ZONES, lung_zone_masks, lung_zone_phrases, split_lungs
 
 if TYPE_CHECKING:
-    from radbundles.components.data.collate import collate_masks, collate_reports, collate_views
+    from radbundles.components.data.collate import collate_labels, collate_masks, collate_reports, collate_views
     from radbundles.components.data.mixed_sampler import MixedSampler
     from radbundles.components.data.seeded import EpochSampler, SeededDataset
     from radbundles.components.data.tokenizer_training import ReportCorpus, tokenizer_figures, train_tokenizer
 
 _NEED_TORCH = {
+    "collate_labels": "collate",
     "collate_masks": "collate",
     "collate_reports": "collate",
     "collate_views": "collate",

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 IMAGE_KEYS = ("image", "window")
 REPORT_KEYS = ("labels", "input_ids", "attention_mask", "token_weights", "masked", "entity")
+LABEL_KEYS = ("image", "labels")
 MASK_KEYS = ("image", "masks", "labels")
 VIEW_KEYS = ("image_global", "image_local", "image_labels", "text_labels")
 SENTENCE_KEYS = ("input_ids", "attention_mask", "word_mask")
@@ -73,6 +74,18 @@ def collate_views(
             names the ``id`` of a sample.
     """
     return _collate_function((*VIEW_KEYS, *extra), SENTENCE_KEYS, trim, multiple)
+
+
+def collate_labels(samples: Sequence[Mapping[str, Any]]) -> Batch:
+    """Collate samples of images with labels, as the function of a ``DataLoader``.
+
+    The batch holds ``image`` ``[B, C, S, S]`` float32, ``labels`` ``[B, K]`` int64 (1 present, 0 absent, -1 unknown)
+    and ``id``, a list. Everything else stays behind. Tensors are plain.
+
+    Raises:
+        ValueError: if samples lack a tensor, or differ in their shapes; names the ``id`` of a sample.
+    """
+    return {key: _stack(samples, key) for key in LABEL_KEYS} | {"id": [sample["id"] for sample in samples]}
 
 
 def collate_masks(samples: Sequence[Mapping[str, Any]]) -> Batch:
