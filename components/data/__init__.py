@@ -15,12 +15,16 @@ from radbundles.components.data.build import BuildReport, build_datalist
 from radbundles.components.data.check import CheckReport, check_datalist
 from radbundles.components.data.datalist import iter_datalist, load_datalist, write_datalist
 from radbundles.components.data.fault import FAULTS, Fault
+from radbundles.components.data.fractions import take_fraction
+from radbundles.components.data.label_items import datalist_classes, load_label_items
 from radbundles.components.data.layouts import LAYOUTS
 from radbundles.components.data.mask_items import MaskItems, load_mask_sources
 from radbundles.components.data.mask_source import MaskSource
 from radbundles.components.data.schema import SPLITS, datalist_schema, is_valid_item, item_faults
+from radbundles.components.data.segmentation_items import load_segmentation_items
 from radbundles.components.data.source_report import SourceReport
 from radbundles.components.data.split import PatientSplitter, SplitWarning
+from radbundles.components.data.task_items import TaskItems
 from radbundles.components.data.zone_phrases import LUNG_ZONES, lung_zone_masks, lung_zone_phrases, split_lungs
 
 if TYPE_CHECKING:

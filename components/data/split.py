@@ -19,6 +19,18 @@ class SplitWarning(UserWarning):
     """Items are split by something weaker than the patient."""
 
 
+def patient_key(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Who an item is of: its field ``patient``, else ``study``, else ``id``, and the value.
+
+    Raises:
+        ValueError: it has none of them.
+    """
+    for field in ("patient", "study", "id"):
+        if item.get(field) is not None:
+            return field, str(item[field])
+    raise ValueError("an item needs a patient, a study or an id to be split by")
+
+
 class PatientSplitter:
     """Gives each item its split by a hash of seed and patient.
 
@@ -49,11 +61,7 @@ class PatientSplitter:
 
     def __call__(self, item: Mapping[str, Any]) -> str:
         """The split of an item."""
-        for field in ("patient", "study", "id"):
-            if item.get(field) is not None:
-                break
-        else:
-            raise ValueError("an item needs a patient, a study or an id to be split by")
+        field, value = patient_key(item)
         if field != "patient" and field not in self._warned:
             self._warned.add(field)
             warnings.warn(
@@ -61,7 +69,7 @@ class PatientSplitter:
                 SplitWarning,
                 stacklevel=2,
             )
-        key = _SEPARATOR.join((str(self.seed), field, str(item[field])))
+        key = _SEPARATOR.join((str(self.seed), field, value))
         place = hash64(key) / 2**64
         edge = 0.0
         for split, part in zip(SPLITS, self.fractions, strict=True):
