@@ -4,6 +4,19 @@
 
 from __future__ import annotations
 
+from radbundles.components.evaluation.facts import sample_facts, subgroup_rows
 from radbundles.components.evaluation.protocol import Evaluation, Evaluator, Facts, SampleTable
+from radbundles.components.evaluation.result import as_json, bounds, read_json, write_json
 
-__all__ = ["Evaluation", "Evaluator", "Facts", "SampleTable"]
+__all__ = [
+    "Evaluation",
+    "Evaluator",
+    "Facts",
+    "SampleTable",
+    "as_json",
+    "bounds",
+    "read_json",
+    "sample_facts",
+    "subgroup_rows",
+    "write_json",
+]

@@ -52,9 +52,11 @@ class Evaluation(NamedTuple):
     Args:
         result: the content of ``evaluation.json`` without ``section``, which the handler adds. Keys common to all
             tasks: ``task``, ``samples``, ``patients``, ``classes`` ({name: {counts, metric: [estimate, low, high]}}),
-            ``mean`` ({metric: [..]}), ``operating_points``, ``calibration`` ({``temperature``, ``before``, ``after``,
-            ``bins``}), ``subgroups`` ({column: {value: {``samples``, ``patients``, metric: [..]}}}) and ``notes``
-            (sentences). It may hold nan and NumPy numbers; nan is written as null.
+            ``mean`` ({metric: [..]}, the most important first), ``operating_points``, ``calibration``, ``subgroups``
+            ({column: {value: {``samples``, ``patients``, metric: [..]}}}) and ``notes`` (sentences). Calibration has
+            ``temperature``, ``before`` and ``after`` ({metric: [..]}) and ``bins`` ({``before``, ``after``}, each with
+            lists ``predicted``, ``observed`` and ``count``, one entry a bin). It may hold nan and NumPy numbers; nan is
+            written as null.
         blocks: sections that the page gets beside the common ones, e.g. curves and pictures.
         table: the rows.
     """
