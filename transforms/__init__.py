@@ -21,6 +21,7 @@ from radbundles.transforms.fit_radiograph import (
 from radbundles.transforms.fitted_frame import FittedFrame
 from radbundles.transforms.insert_distilled import InsertDistilledd, insert_distilled, insert_distilled_official
 from radbundles.transforms.label_table import LabelTable, label_table
+from radbundles.transforms.load_boxes import LoadBoxesD, LoadBoxesd, LoadBoxesDict
 from radbundles.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from radbundles.transforms.load_radiograph import LoadRadiograph, LoadRadiographD, LoadRadiographd, LoadRadiographDict
 from radbundles.transforms.load_targets import LoadTargetsD, LoadTargetsd, LoadTargetsDict
