@@ -7,10 +7,12 @@ from __future__ import annotations
 from radbundles.components.hub.bundle_check import BundleReport, check_bundle
 from radbundles.components.hub.bundle_values import bundle_values
 from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
+from radbundles.components.hub.class_names import check_class_names
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
 from radbundles.components.hub.load_stage1 import load_stage1
 from radbundles.components.hub.load_weights import load_weights
+from radbundles.components.hub.pack_run import pack_run
 from radbundles.components.hub.weights import WeightsReport, check_weights
 from radbundles.components.hub.workflow import bundle_workflow, literal
 
@@ -23,6 +25,7 @@ __all__ = [
     "bundle_values",
     "bundle_workflow",
     "check_bundle",
+    "check_class_names",
     "check_weights",
     "diagnose",
     "find_bundle",
@@ -31,4 +34,5 @@ __all__ = [
     "literal",
     "load_stage1",
     "load_weights",
+    "pack_run",
 ]

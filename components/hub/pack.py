@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import radbundles
+from radbundles.components.hub.packed_folder import (
+    copy_documents,
+    is_setting,
+    loaded_network,
+    plain_value,
+    read_json,
+    reshape,
+    whole_folder,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -59,15 +68,14 @@ def pack_bundle(
         ValueError: if the weights do not fit, or the network depends on something that cannot be written down.
     """
     from radbundles.components.engines.best_model import save_atomically
-    from radbundles.components.hub.load_weights import load_weights
-    from radbundles.components.hub.workflow import bundle_workflow, literal
+    from radbundles.components.hub.workflow import literal
     from radbundles.networks.checkpoint_file import file_provenance, read_checkpoint
 
     root, out = Path(bundle_root), Path(out)
     if out.exists():
         raise FileExistsError(f"{out} is there already: name another folder, or remove it")
     state, origin = read_checkpoint(Path(weights)), file_provenance(Path(weights))
-    inference = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))
+    inference = read_json(root / "configs" / "inference.json")
     # Overrides mean what they mean on the command line of a run, where a text may be an expression; paths do not.
     values = {"bundle_root": literal(str(root)), "tokenizer": literal(str(tokenizer)), **(overrides or {})}
     training = _training_config(root, configs, values)
@@ -77,17 +85,12 @@ def pack_bundle(
     if "name" in inference.get("model", {}):
         inference["model"]["name"] = out.name
 
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        (partial / "configs").mkdir(parents=True)
-        _copy_documents(root, partial)
-        _write_json(partial / "configs" / "inference.json", inference)
+    with whole_folder(out) as partial:
+        copy_documents(root, partial)
+        write_json(partial / "configs" / "inference.json", inference)
         save_atomically(state, partial / "models" / "model.pt")
         _save_tokenizer(Path(tokenizer), partial / "models" / "tokenizer.json")
-        made = bundle_workflow(partial, ["inference"], device="cpu", dataset_dir=str(partial))
-        own: nn.Module = made.parser.get_parsed_content("network")
-        load_weights(own, partial / "models" / "model.pt")
-        _write_json(partial / "configs" / "metadata.json", _metadata(root, inference, own))
+        write_json(partial / "configs" / "metadata.json", _metadata(root, inference, loaded_network(partial)))
         record = {
             "bundle": root.resolve().name,
             "configs": list(configs),
@@ -96,10 +99,7 @@ def pack_bundle(
             "tokenizer": file_provenance(partial / "models" / "tokenizer.json"),
             "radbundles": radbundles.__version__,
         }
-        _write_json(partial / "docs" / "packed.json", record)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        write_json(partial / "docs" / "packed.json", record)
     return out
 
 
@@ -120,15 +120,8 @@ def _take_settings(inference: dict[str, Any], training: ConfigParser) -> None:
     """Put the training's values in place of those of inference, for the settings that both have."""
     raw = copy.deepcopy(training.get())
     for key, value in inference.items():
-        if _is_setting(value) and key in raw and key not in _OF_THE_RUN:
-            inference[key] = _plain(training.get_parsed_content(key), key)
-
-
-def _is_setting(value: Any) -> bool:
-    """Whether a value of a config stands for itself: a number, a text that is no expression, or a list of such."""
-    if isinstance(value, list):
-        return all(_is_setting(one) for one in value)
-    return not isinstance(value, dict) and not (isinstance(value, str) and value.startswith(("$", "@")))
+        if is_setting(value) and key in raw and key not in _OF_THE_RUN:
+            inference[key] = plain_value(training.get_parsed_content(key), key)
 
 
 def _network_def(training: ConfigParser) -> dict[str, Any]:
@@ -152,7 +145,7 @@ def _network_def(training: ConfigParser) -> dict[str, Any]:
         if isinstance(node, list):
             return [write(value, (*path, str(place))) for place, value in enumerate(node)]
         if isinstance(node, str) and node.startswith(("$", "@")):
-            return _plain(training.get_parsed_content(where), where)
+            return plain_value(training.get_parsed_content(where), where)
         return node
 
     written: dict[str, Any] = write(definition, ())
@@ -164,24 +157,6 @@ def _model_config(model: Any) -> dict[str, Any]:
     config = model.config.to_diff_dict()
     dropped = ("_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype")
     return {"model_type": model.config.model_type} | {key: value for key, value in config.items() if key not in dropped}
-
-
-def _plain(value: Any, where: str) -> Any:
-    try:
-        return json.loads(json.dumps(value))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{where} is a {type(value).__name__}, which cannot be written into a config: use plain values there"
-        ) from None
-
-
-def _copy_documents(root: Path, folder: Path) -> None:
-    for name in ("LICENSE", "configs/metadata.json", "configs/logging.conf"):
-        if (root / name).is_file():
-            shutil.copyfile(root / name, folder / name)
-    if (root / "docs").is_dir():
-        shutil.copytree(root / "docs", folder / "docs")
-    (folder / "docs").mkdir(exist_ok=True)
 
 
 def _save_tokenizer(source: Path, target: Path) -> None:
@@ -199,36 +174,24 @@ def _metadata(root: Path, inference: Mapping[str, Any], network: nn.Module) -> d
 
     from radbundles.networks import DCXFMDense
 
-    metadata: dict[str, Any] = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    metadata = read_json(root / "configs" / "metadata.json")
     formats = metadata["network_data_format"]
     image, size = formats["inputs"]["image"], inference.get("image_size")
     if size is None:
         return metadata
     channels, classes = inference.get("channels", image["num_channels"]), inference.get("classes", [])
-    _reshape(image, channels, [size, size])
+    reshape(image, channels, [size, size])
     blank = [torch.zeros(1, channels, size, size)]
     if isinstance(network, DCXFMDense):
         blank.append(torch.ones(len(classes), network.aggregator.prompt_channels, network.dim))
     with torch.inference_mode():
-        answer = network.eval()(*blank)
+        answer = network(*blank)
     if isinstance(answer, torch.Tensor):
-        _reshape(formats["outputs"]["pred"], answer.shape[1], list(answer.shape[2:]))
+        reshape(formats["outputs"]["pred"], answer.shape[1], list(answer.shape[2:]))
         if isinstance(network, DCXFMDense):
             formats["outputs"]["pred"]["channel_def"] = {str(place): name for place, name in enumerate(classes)}
     return metadata
 
 
-def _reshape(tensor: dict[str, Any], channels: int, shape: list[int]) -> None:
-    if tensor["num_channels"] != channels and "channel_def" in tensor:
-        names = list(tensor.pop("channel_def").values())
-        if len(set(names)) == 1 and len(names) == tensor["num_channels"]:  # a gray image, repeated
-            tensor["channel_def"] = {str(number): names[0] for number in range(channels)}
-    tensor["num_channels"], tensor["spatial_shape"] = channels, shape
-
-
 def _is_path(value: Any) -> bool:
     return isinstance(value, str) and os.sep in value
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
