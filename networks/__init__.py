@@ -7,6 +7,7 @@ from __future__ import annotations
 if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
 
+from radbundles.networks.build_encoder import build_encoder as build_encoder
 from radbundles.networks.class_aggregation import ClassAggregation as ClassAggregation
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
 from radbundles.networks.cost_aggregator import CostAggregator as CostAggregator
@@ -52,3 +53,4 @@ from radbundles.networks.token_head import TokenHead as TokenHead
 from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock
 from radbundles.networks.transformers_encoder import TransformersImageEncoder as TransformersImageEncoder
 from radbundles.networks.upsampling_decoder import UpsamplingDecoder as UpsamplingDecoder
+from radbundles.networks.vit_encoder import ViTEncoder as ViTEncoder

@@ -56,6 +56,8 @@ class ResNetEncoder(ResNet):
     """Channels of the features: 2048 for the ResNet-50."""
     stage_channels: tuple[int, ...]
     """Channels of the features of each stage: 256, 512, 1024 and 2048 for the ResNet-50."""
+    stride: int
+    """Pixels of the image that a cell of the features stands for: 32 with four stages and pooling."""
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class ResNetEncoder(ResNet):
             setattr(self, f"layer{number}", nn.Sequential())
         self.stage_channels = tuple(width * (1 if kind == "basic" else 4) for width in widths)
         self.out_channels = self.stage_channels[-1]
+        self.stride = (4 if max_pool else 2) * 2 ** (len(numbers) - 1)
         self.recompute_stages = recompute_stages
         if weights is not None:
             load_torchvision_resnet(self, weights)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from monai.networks.layers.drop_path import DropPath
 from torch import nn
 
 
@@ -64,16 +65,20 @@ class TransformerBlock(nn.Module):
         heads: number of heads, a divisor of dim.
         mlp_ratio: hidden width of the MLP over dim.
         eps: epsilon of the layer norms.
+        drop_path: share of the samples of a training batch for which each of the two branches is left out.
     """
 
-    def __init__(self, dim: int, heads: int, *, mlp_ratio: float = 4.0, eps: float = 1e-6) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, mlp_ratio: float = 4.0, eps: float = 1e-6, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = SelfAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = MLP(dim, round(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map tokens [B, N, dim] to the same shape."""
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ class TransformersImageEncoder(nn.Module):
         name, config = type(self.model).__name__, self.model.config
         if "pixel_values" not in arguments:
             raise ValueError(f"{name} takes {sorted(arguments)}, no pixel_values")
-        if getattr(config, "mask_ratio", 0):
-            raise ValueError(f"{name} hides a random part of each image (mask_ratio {config.mask_ratio})")
+        if hasattr(config, "mask_ratio"):
+            # A ratio of 0 would not do: the model shuffles what it sees.
+            raise ValueError(f"{name} hides a random part of each image (mask_ratio {config.mask_ratio}): take a vit")
         for key, parameter in self.model.named_parameters():
             if key.endswith("mask_token"):  # used in masked training alone; a gradient would never come
                 parameter.requires_grad_(False)
@@ -51,6 +53,17 @@ class TransformersImageEncoder(nn.Module):
         if not widths:
             raise ValueError(f"the configuration of {name} has neither hidden_size nor hidden_sizes")
         self.out_channels: int = widths if isinstance(widths, int) else widths[-1]
+
+    @cached_property
+    def stride(self) -> int:
+        """Pixels of the image that a cell of the features stands for."""
+        config = self.model.config
+        patch = getattr(config, "patch_size", None)
+        if isinstance(patch, int) and not hasattr(config, "depths"):
+            return patch
+        with torch.device("meta"), torch.no_grad():  # shapes alone, which cost nothing
+            twin = TransformersImageEncoder(config.to_dict()).eval()
+            return 256 // twin(torch.empty(1, config.num_channels, 256, 256)).shape[-1]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Encode an image [B, C, H, W] into features [B, out_channels, h, w]."""
