@@ -11,12 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from radbundles.components.data.add_zones import ZoneReport, add_zone_phrases
+from radbundles.components.data.annotated_classes import annotated_classes
 from radbundles.components.data.build import BuildReport, build_datalist
 from radbundles.components.data.check import CheckReport, check_datalist
 from radbundles.components.data.datalist import iter_datalist, load_datalist, write_datalist
 from radbundles.components.data.detection_items import load_detection_items
 from radbundles.components.data.fault import FAULTS, Fault
 from radbundles.components.data.fractions import take_fraction
+from radbundles.components.data.guard import SplitLeakError, guard_splits
 from radbundles.components.data.label_items import datalist_classes, load_label_items
 from radbundles.components.data.layouts import LAYOUTS
 from radbundles.components.data.mask_items import MaskItems, load_mask_sources
