@@ -31,6 +31,8 @@ from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
 from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
 from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntityMaps
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
+from radbundles.networks.feature_pyramid import FeaturePyramid as FeaturePyramid
+from radbundles.networks.encoder_classifier import EncoderClassifier as EncoderClassifier
 from radbundles.networks.image_tower import ImageTower as ImageTower
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
 from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
@@ -43,6 +45,9 @@ from radbundles.networks.prompt_channels import prompt_channels as prompt_channe
 from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
 from radbundles.networks.resnet_encoder import ResNetEncoder as ResNetEncoder
 from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_torchvision_resnet
+from radbundles.networks.retinanet import EncoderRetinaNet as EncoderRetinaNet
+from radbundles.networks.retinanet import build_retinanet as build_retinanet
+from radbundles.networks.select_boxes import select_boxes as select_boxes
 from radbundles.networks.spatial_aggregation import SpatialAggregation as SpatialAggregation
 from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
 from radbundles.networks.swin_encoder import SwinEncoder as SwinEncoder
