@@ -50,3 +50,10 @@ def test_wrong_search_path_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> 
     result = CliRunner().invoke(app, ["list"])
     assert result.exit_code == 2
     assert "nowhere" in result.output
+
+
+def test_folder_of_one_bundle_can_stand_in_a_command(made: Path) -> None:
+    result = CliRunner().invoke(app, ["list", "--path", "toy"])
+    assert result.exit_code == 0 and result.stdout == f"{made / 'toy'}\n"
+    unknown = CliRunner().invoke(app, ["list", "--path", "tyo"])
+    assert unknown.exit_code == 2 and "tyo" in unknown.output

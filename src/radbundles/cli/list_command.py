@@ -15,10 +15,22 @@ from radbundles.cli.app import app
 @app.command("list")
 def list_bundles(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    path: Annotated[
+        str | None, typer.Option("--path", metavar="NAME", help="Print the folder of one bundle, and nothing else.")
+    ] = None,
 ) -> None:
-    """List the bundles of this package and of the folders in RADBUNDLES_PATH."""
-    from radbundles.components.hub.bundles import find_bundles
+    """List the bundles of this package and of the folders in RADBUNDLES_PATH.
 
+    A command that runs a bundle wants its folder: BUNDLE=$(radbundles list --path ecamp_classification)
+    """
+    from radbundles.components.hub.bundles import find_bundle, find_bundles
+
+    if path is not None:
+        try:
+            typer.echo(find_bundle(path).folder)
+        except (LookupError, OSError) as error:
+            raise typer.BadParameter(str(error.args[-1])) from error
+        return
     try:
         bundles = [bundle.summary() for bundle in find_bundles()]
     except NotADirectoryError as error:
