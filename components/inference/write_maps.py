@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from monai.inferers import Inferer
 
+from radbundles.components.inference.output_files import file_name
+
 
 class DescribeInferer(Inferer):
     """Calls a network's ``describe`` in place of its forward: all that it can tell of an image, by name."""
@@ -24,12 +24,6 @@ class DescribeInferer(Inferer):
         """Return what ``network.describe`` returns for inputs [B, C, H, W]."""
         described: dict[str, torch.Tensor] = network.describe(inputs, *args, **kwargs)
         return described
-
-
-def file_name(name: str) -> str:
-    """Return a flat file name for an id: the id itself where it is one, else made safe and unique by a digest."""
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
-    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class WriteEntityMaps:

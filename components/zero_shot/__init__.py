@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from radbundles.components.inference.outline import Polygon
+from radbundles.components.inference.preview import PreviewRadiographd
 from radbundles.components.zero_shot.class_prompts import ClassPrompts
 from radbundles.components.zero_shot.dense_zero_shot import DenseZeroShot
 from radbundles.components.zero_shot.exam_inferer import ExamInferer
@@ -11,8 +13,6 @@ from radbundles.components.zero_shot.exam_targets import ExamTargetsd, collate_e
 from radbundles.components.zero_shot.inferer import ZeroShotInferer
 from radbundles.components.zero_shot.load_zero_shot import load_zero_shot
 from radbundles.components.zero_shot.locate import BoxRule, Place, ScoreRule
-from radbundles.components.zero_shot.outline import Polygon
-from radbundles.components.zero_shot.preview import PreviewRadiographd
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
 from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps

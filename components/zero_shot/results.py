@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from radbundles.components.inference import Concern
+from radbundles.components.inference.outline import Polygon, outline
 from radbundles.components.zero_shot.locate import Place
-from radbundles.components.zero_shot.outline import Polygon, outline
 from radbundles.networks import ImageFeatures
 from radbundles.transforms import FittedFrame
 

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -19,11 +17,12 @@ import torch
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
 
-from radbundles.components.inference.write_maps import file_name
+from radbundles.components.inference.outline import polygon_entries
+from radbundles.components.inference.output_files import file_name, write_picture, write_record
+from radbundles.components.inference.write_masks import write_masks
 from radbundles.components.zero_shot.inferer import ZeroShotInferer
-from radbundles.components.zero_shot.overlay import Panel, draw_overlay
+from radbundles.components.zero_shot.overlay import draw_overlay
 from radbundles.components.zero_shot.results import Grounding, Segmentation
-from radbundles.components.zero_shot.write_masks import write_masks, write_whole
 from radbundles.transforms import FittedFrame
 
 NOTES = {
@@ -32,9 +31,6 @@ NOTES = {
     "score": "Research software. A score is no probability and no diagnosis: nobody has calibrated it. "
     "This is not a medical device.",
 }
-
-
-_BREAK = re.compile(r"\n\s*")
 
 
 @cache
@@ -137,15 +133,13 @@ class WriteFindings:
         stem = file_name(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         if preview is not None:
-            stream = io.BytesIO()
-            panels = [Panel(one.phrase if isinstance(one, Grounding) else one.name, one) for one in found]
-            draw_overlay(preview, panels).save(stream, format="PNG", compress_level=2)  # half the time of the default
-            write_whole(self.folder / f"{stem}.png", stream.getvalue())
+            write_picture(self.folder / f"{stem}.png", draw_overlay(preview, found))
         located = [_located(one) for one in found]
         if self.masks:
-            files = write_masks(self.folder / f"{stem}.masks", found, meta=meta, nifti=self.nifti)
+            names, masks = [*asked.phrases, *asked.classes], (one.mask for one in found)
+            files = write_masks(self.folder / f"{stem}.masks", names, masks, meta=meta, nifti=self.nifti)
             located = [
-                {**entry, **paths, "polygons": _polygons(one)}
+                {**entry, **paths, "polygons": polygon_entries(one.polygons)}
                 for entry, paths, one in zip(located, files, found, strict=True)
             ]
         measures = tool.measure, "against denial" if asked.negatives else tool.measure
@@ -164,7 +158,7 @@ class WriteFindings:
             "model": self.model,
             "note": NOTES[tool.measure],
         }
-        write_whole(self.folder / f"{stem}.json", (_document(record) + "\n").encode())
+        write_record(self.folder / f"{stem}.json", record)
         if self.on_image is not None:
             self.on_image(record)
         return record
@@ -180,22 +174,6 @@ def _located(found: Grounding | Segmentation) -> dict[str, Any]:
             for box, score in zip(found.boxes, found.scores, strict=True)
         ],
     }
-
-
-def _polygons(found: Grounding | Segmentation) -> list[dict[str, Any]]:
-    return [
-        {"exterior": one.exterior.round(1).tolist(), "holes": [hole.round(1).tolist() for hole in one.holes]}
-        for one in found.polygons
-    ]
-
-
-def _document(record: dict[str, Any]) -> str:
-    """The record as indented JSON with lists of numbers, and lists of such, on one line."""
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    # Line breaks stand between values and never in a text, where they are escaped.
-    for item in (r"-?[\d.e+-]+", r"\[[\d.e+, -]+\]"):
-        text = re.sub(rf"\[\n\s*({item}(?:,\n\s*{item})*)\n\s*\]", lambda found: f"[{_BREAK.sub(' ', found[1])}]", text)
-    return text
 
 
 def _value(similarity: float) -> float:

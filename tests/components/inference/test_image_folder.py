@@ -12,7 +12,7 @@ from monai.transforms import Compose, SelectItemsd
 from PIL import Image
 
 from radbundles.components.inference import ImageBatches, entity_prompts, gather_images, list_images
-from radbundles.components.inference.write_maps import file_name
+from radbundles.components.inference.output_files import file_name
 from radbundles.transforms import FitRadiographd, FittedFrame, LoadRadiographd, ResizeRadiographd
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from radbundles.components.inference.sample_content import sample_content
 from radbundles.components.zero_shot import BoxRule
-from radbundles.components.zero_shot.locate import locate, sample_content
+from radbundles.components.zero_shot.locate import locate
 from radbundles.transforms import FittedFrame
 
 

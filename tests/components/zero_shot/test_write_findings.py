@@ -16,6 +16,7 @@ from monai.transforms import Compose, RepeatChanneld
 from PIL import Image
 
 from radbundles.components.inference import ImageBatches, RequireRadiographd, gather_images
+from radbundles.components.inference.panel_sheet import BOX
 from radbundles.components.zero_shot import (
     DenseZeroShot,
     PreviewRadiographd,
@@ -24,7 +25,6 @@ from radbundles.components.zero_shot import (
     ZeroShotInferer,
     findings_schema,
 )
-from radbundles.components.zero_shot.overlay import BOX
 from radbundles.transforms import FitRadiographd, LoadRadiographd
 
 MODEL = {"name": "known", "version": "1.2.3"}

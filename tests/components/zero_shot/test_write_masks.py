@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from radbundles.components.inference.output_files import file_stems
+from radbundles.components.inference.write_masks import write_masks
 from radbundles.components.phantom import write_phantoms
-from radbundles.components.zero_shot import DenseZeroShot, Grounding, Segmentation
-from radbundles.components.zero_shot.write_masks import file_stems, write_masks
+from radbundles.components.zero_shot import DenseZeroShot
 from radbundles.transforms import LoadMaskd, LoadRadiograph
 
 PIXELS = np.full((120, 200), 25, dtype=np.uint8)
@@ -31,7 +32,9 @@ def save_nifti(path: Path, affine: np.ndarray, values: np.ndarray) -> Path:
 def written(known: DenseZeroShot, image: Path, folder: Path) -> tuple[np.ndarray, Any]:
     """The mask of what is bright in an image, as PNG and as NIfTI."""
     found = known.segment(image, ["Bright"])["Bright"]
-    [files] = write_masks(folder / "film.masks", [found], meta=LoadRadiograph()(image).meta, nifti=True)
+    [files] = write_masks(
+        folder / "film.masks", ["Bright"], [found.mask], meta=LoadRadiograph()(image).meta, nifti=True
+    )
     assert files == {"mask": "film.masks/Bright.png", "nifti": "film.masks/Bright.nii.gz"}
     with Image.open(folder / files["mask"]) as picture:
         assert picture.mode == "L"
@@ -90,11 +93,9 @@ def test_the_mask_of_a_dicom_film_has_its_spacing(known_dense: DenseZeroShot, tm
 def test_masks_may_overlap_and_names_become_files(known_dense: DenseZeroShot, tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "film.png")
     image = known_dense.embed_image(tmp_path / "film.png")
-    found: list[Grounding | Segmentation] = [
-        *known_dense.ground(image, ["bright", "a bright, there"]),
-        known_dense.segment(image, ["Bright"])["Bright"],
-    ]
-    files = write_masks(tmp_path / "out", found, meta={})
+    phrases = ["bright", "a bright, there"]
+    found = [*known_dense.ground(image, phrases), known_dense.segment(image, ["Bright"])["Bright"]]
+    files = write_masks(tmp_path / "out", [*phrases, "Bright"], (one.mask for one in found), meta={})
     names = [Path(entry["mask"]).name for entry in files]
     assert names[:2] == ["bright.png", "a_bright_there.png"] and names[2].startswith("Bright-")
     masks = [np.asarray(Image.open(tmp_path / "out" / name)) for name in names]

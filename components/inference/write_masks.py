@@ -5,11 +5,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +13,22 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from radbundles.components.zero_shot.results import Grounding, Segmentation
+from radbundles.components.inference.output_files import file_stems, write_picture, write_whole
 from radbundles.transforms.load_radiograph import file_type, read_file
 from radbundles.transforms.nifti_picture import inflate, mask_like_nifti
 
-_LONGEST = 48  # characters; file systems allow 255 bytes, and a character may take four
-# Names that Windows keeps for devices, with any suffix.
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
-
 
 def write_masks(
-    folder: Path, found: Sequence[Grounding | Segmentation], *, meta: Mapping[str, Any], nifti: bool = False
+    folder: Path, names: Sequence[str], masks: Iterable[np.ndarray], *, meta: Mapping[str, Any], nifti: bool = False
 ) -> list[dict[str, str]]:
-    """Write the mask of each phrase and class: a PNG of one channel, 255 inside and 0 outside, over the whole image.
+    """Write each mask: a PNG of one channel, 255 inside and 0 outside, over the whole image.
 
-    They may overlap. One mask at a time is in memory.
+    They may overlap. Of masks that are made one after the other, one at a time is in memory.
 
     Args:
         folder: where they go, ``<name>.png``; names are made safe.
-        found: phrases and classes.
+        names: what each mask is of.
+        masks: uint8 [H, W] in the pixels of the image, 1 inside.
         meta: what the image knows of itself: ``filename_or_obj`` and, if it is known, ``spacing``.
         nifti: write ``<name>.nii.gz`` as well, uint8, 1 inside. The mask of a NIfTI image has its voxels, axes and
             affine. Others lie as ITK reads a picture or a DICOM film without orientation: first axis along the
@@ -46,40 +39,15 @@ def write_masks(
     """
     folder.mkdir(parents=True, exist_ok=True)
     source = _nifti_source(meta) if nifti else None
-    names = [one.phrase if isinstance(one, Grounding) else one.name for one in found]
     files: list[dict[str, str]] = []
-    for one, stem in zip(found, file_stems(names), strict=True):
-        mask = one.mask
-        stream = io.BytesIO()
-        Image.fromarray(mask * np.uint8(255)).save(stream, format="PNG", compress_level=2)
-        write_whole(folder / f"{stem}.png", stream.getvalue())
+    for mask, stem in zip(masks, file_stems(names), strict=True):
+        write_picture(folder / f"{stem}.png", Image.fromarray(mask * np.uint8(255)))
         files.append({"mask": f"{folder.name}/{stem}.png"})
         if nifti:
             image = _placed(mask, meta.get("spacing")) if source is None else mask_like_nifti(mask, source)
             write_whole(folder / f"{stem}.nii.gz", gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
             files[-1]["nifti"] = f"{folder.name}/{stem}.nii.gz"
     return files
-
-
-def file_stems(names: Sequence[str]) -> list[str]:
-    """File names without suffix: the names where these are safe, and different even where case does not count."""
-    stems: list[str] = []
-    taken = set(_DEVICES)
-    for number, name in enumerate(names):
-        stem = re.sub(r"[^\w-]+", "_", name).strip("_")
-        if not stem or len(stem) > _LONGEST or stem.casefold() in taken:
-            digest = hashlib.sha256(f"{number} {name}".encode()).hexdigest()[:8]  # a phrase may be named as a class
-            stem = f"{stem[:_LONGEST]}-{digest}".lstrip("-")
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _nifti_source(meta: Mapping[str, Any]) -> bytes | None:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -64,6 +65,14 @@ def outline(cells: torch.Tensor, frame: FittedFrame, level: float) -> list[Polyg
         if len(rings[0]) > 2:
             polygons.append(Polygon(rings[0], tuple(ring for ring in rings[1:] if len(ring) > 2)))
     return polygons
+
+
+def polygon_entries(polygons: Sequence[Polygon]) -> list[dict[str, Any]]:
+    """Polygons as JSON values, to a tenth of a pixel."""
+    return [
+        {"exterior": one.exterior.round(1).tolist(), "holes": [hole.round(1).tolist() for hole in one.holes]}
+        for one in polygons
+    ]
 
 
 def _knots(cells: int, start: float, stop: float) -> Ring:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from matplotlib.path import Path as Outline
 
-from radbundles.components.zero_shot.outline import outline
+from radbundles.components.inference.outline import outline
 from radbundles.components.zero_shot.similarity import smooth_maps
 from radbundles.transforms import FittedFrame
 

@@ -1,6 +1,6 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A small picture of a radiograph in its own proportions, to draw on."""
+"""A small picture of an image in its own proportions, to draw on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from PIL import Image
 
 
 class PreviewRadiographd(MapTransform):
-    """Add a small gray picture of an image before it is fitted into the network's square.
+    """Add a small picture of an image before it is fitted into the network's square.
 
     Args:
-        keys: key of the image [1, H, W] in [0, 1]; one.
-        preview_key: gets the picture, uint8 [h, w].
+        keys: key of the image in [0, 1], gray [1, H, W] or in color [3, H, W]; one.
+        preview_key: gets the picture, uint8 [h, w] or [h, w, 3].
         size: longest side in pixels; a smaller image stays as it is.
 
     Raises:
@@ -34,7 +34,8 @@ class PreviewRadiographd(MapTransform):
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         """Add the picture."""
-        gray = np.asarray(data[self.keys[0]][0], dtype=np.float32)
-        picture = Image.fromarray(np.rint(gray.clip(0, 1) * 255).astype(np.uint8))
+        image = np.asarray(data[self.keys[0]], dtype=np.float32)
+        values = image[0] if len(image) == 1 else np.moveaxis(image, 0, 2)
+        picture = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
         picture.thumbnail((self.size, self.size), Image.Resampling.BOX)
         return {**data, self.preview_key: np.asarray(picture)}
