@@ -4,19 +4,57 @@
 
 from __future__ import annotations
 
+from radbundles.components.evaluation.bootstrapped import bootstrapped
+from radbundles.components.evaluation.calibration import (
+    binary_temperature,
+    calibrated_probabilities,
+    fit_temperature,
+    reliability,
+    weighted_brier,
+    weighted_ece,
+)
+from radbundles.components.evaluation.classification_evaluator import ClassificationEvaluator
+from radbundles.components.evaluation.classification_scores import (
+    calibration_scores,
+    classification_result,
+    confusion_matrix,
+)
+from radbundles.components.evaluation.classification_table import PredictionTable, hashed_id
 from radbundles.components.evaluation.facts import sample_facts, subgroup_rows
+from radbundles.components.evaluation.fit_operating_points import FitOperatingPoints
+from radbundles.components.evaluation.operating import operating_points, read_points
+from radbundles.components.evaluation.page import evaluation_page
 from radbundles.components.evaluation.protocol import Evaluation, Evaluator, Facts, SampleTable
 from radbundles.components.evaluation.result import as_json, bounds, read_json, write_json
+from radbundles.components.evaluation.write_evaluation import WriteEvaluation
 
 __all__ = [
+    "ClassificationEvaluator",
     "Evaluation",
     "Evaluator",
     "Facts",
+    "FitOperatingPoints",
+    "PredictionTable",
     "SampleTable",
+    "WriteEvaluation",
     "as_json",
+    "binary_temperature",
+    "bootstrapped",
     "bounds",
+    "calibrated_probabilities",
+    "calibration_scores",
+    "classification_result",
+    "confusion_matrix",
+    "evaluation_page",
+    "fit_temperature",
+    "hashed_id",
+    "operating_points",
     "read_json",
+    "read_points",
+    "reliability",
     "sample_facts",
     "subgroup_rows",
+    "weighted_brier",
+    "weighted_ece",
     "write_json",
 ]

@@ -11,6 +11,15 @@ from radbundles.components.metrics.classification import (
     classification_scores,
     multiclass_accuracy,
 )
+from radbundles.components.metrics.classification_metric import ClassificationMetric
+from radbundles.components.metrics.detection_map import DetectionMAP
+from radbundles.components.metrics.detection_matches import COCO_IOUS, OFFICIAL_IOUS, ImageBoxes, Matches, match_boxes
+from radbundles.components.metrics.detection_scores import (
+    FROC_RATES,
+    coco_scores,
+    froc_sensitivity,
+    official_ecamp_map,
+)
 from radbundles.components.metrics.grounding import GROUNDING_SCORES, grounding_score, grounding_scores
 from radbundles.components.metrics.grounding_table import GroundingTable
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
@@ -25,18 +34,25 @@ from radbundles.components.metrics.thresholds import choose_thresholds
 from radbundles.components.metrics.tokens import MaskedTokenAccuracy, MaskedTokenCount
 
 __all__ = [
+    "COCO_IOUS",
+    "FROC_RATES",
     "GROUNDING_SCORES",
+    "OFFICIAL_IOUS",
     "PROTOCOLS",
+    "ClassificationMetric",
     "ClassificationScores",
+    "DetectionMAP",
     "EpochMean",
     "GroundingProtocol",
     "GroundingTable",
+    "ImageBoxes",
     "ImagePSNR",
     "ImageSSIM",
     "Interval",
     "LossAverage",
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
+    "Matches",
     "PresentDice",
     "ScoreClassification",
     "ScoreGrounding",
@@ -44,10 +60,14 @@ __all__ = [
     "centered_box_map",
     "choose_thresholds",
     "classification_scores",
+    "coco_scores",
+    "froc_sensitivity",
     "grounding_protocol",
     "grounding_score",
     "grounding_scores",
+    "match_boxes",
     "multiclass_accuracy",
+    "official_ecamp_map",
     "percentile_interval",
     "resample_counts",
     "to_display",

@@ -75,14 +75,16 @@ class Curve:
     Args:
         title: what is shown.
         lines: e.g. training and validation, up to five.
-        x: name of the abscissa in the rows: ``epoch`` or ``iteration``.
+        x: name of the abscissa in the rows; ``epoch`` and ``iteration`` are marked at whole numbers.
         log: logarithmic ordinate.
+        limits: range of both axes, (0, 1) where shares are drawn over shares; by default that of the lines.
     """
 
     title: str
     lines: Sequence[Line]
     x: str = "epoch"
     log: bool = False
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,11 @@ def chart_svg(curve: Curve, prefix: str) -> str:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "\u2212")))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=curve.x in ("epoch", "iteration")))
+        if curve.limits is not None:
+            low, high = curve.limits
+            margin = (high - low) / 50  # a line along the border is seen whole
+            axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
         axes.set_xlabel(curve.x)
         stream = io.StringIO()
         # Metadata set to None is left out: a date would make every file differ.

@@ -7,6 +7,8 @@ A resample of the bootstrap is a weighting: each sample counts as often as it wa
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -121,7 +123,7 @@ def weighted_multiclass_scores(confusion: Floats, *, ordinal: bool = False) -> d
     return scores
 
 
-def _kappa(confusion: Floats, cost: Floats) -> Floats:
+def _kappa(confusion: Floats, cost: NDArray[Any]) -> Floats:
     """1 - cost of what was called / cost if calls and truths were drawn independently."""
     total = confusion.sum((1, 2))
     expected = np.einsum("ri,rj,ij->r", confusion.sum(2), confusion.sum(1), cost)
