@@ -11,6 +11,7 @@ from radbundles.losses.anchor_matcher import EveryBoxMatcher as EveryBoxMatcher
 from radbundles.losses.class_weights import class_weights as class_weights
 from radbundles.losses.classification import MultiClassLoss as MultiClassLoss
 from radbundles.losses.classification import MultiLabelLoss as MultiLabelLoss
+from radbundles.losses.classification_loss import classification_loss as classification_loss
 from radbundles.losses.classification_objective import ClassificationObjective as ClassificationObjective
 from radbundles.losses.context_super_resolution import ContextSuperResolutionLoss as ContextSuperResolutionLoss
 from radbundles.losses.dcxfm_dense_objective import DCXFMDenseObjective as DCXFMDenseObjective
