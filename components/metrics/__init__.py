@@ -25,11 +25,13 @@ from radbundles.components.metrics.grounding_table import GroundingTable
 from radbundles.components.metrics.images import ImagePSNR, ImageSSIM
 from radbundles.components.metrics.losses import LossAverage
 from radbundles.components.metrics.mean import EpochMean
+from radbundles.components.metrics.official_dice import OfficialDice
 from radbundles.components.metrics.present_dice import PresentDice
 from radbundles.components.metrics.protocols import PROTOCOLS, GroundingProtocol, grounding_protocol
 from radbundles.components.metrics.regions import to_display, under_mask, under_window
 from radbundles.components.metrics.score_classification import ScoreClassification
 from radbundles.components.metrics.score_grounding import ScoreGrounding
+from radbundles.components.metrics.selection_metric import NegativeLoss, selection_metric
 from radbundles.components.metrics.thresholds import choose_thresholds
 from radbundles.components.metrics.tokens import MaskedTokenAccuracy, MaskedTokenCount
 
@@ -53,6 +55,8 @@ __all__ = [
     "MaskedTokenAccuracy",
     "MaskedTokenCount",
     "Matches",
+    "OfficialDice",
+    "NegativeLoss",
     "PresentDice",
     "ScoreClassification",
     "ScoreGrounding",
@@ -70,6 +74,7 @@ __all__ = [
     "official_ecamp_map",
     "percentile_interval",
     "resample_counts",
+    "selection_metric",
     "to_display",
     "under_mask",
     "under_window",
