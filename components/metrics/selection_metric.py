@@ -31,8 +31,8 @@ def selection_metric(
     """Make the key metric of a classifier's validations.
 
     Args:
-        selection: a score of :class:`~radbundles.components.metrics.ClassificationMetric`, or ``loss``, which is defined
-            on every section and steadier on a small one.
+        selection: a score of :class:`~radbundles.components.metrics.ClassificationMetric`, or ``loss``, which is
+            defined on every section and steadier on a small one.
         labels: [N, K] of the validation section, on which the score must be defined.
         device: where the sums of the loss are kept.
 
