@@ -26,6 +26,10 @@ from radbundles.components.evaluation.operating import operating_points, read_po
 from radbundles.components.evaluation.page import evaluation_page
 from radbundles.components.evaluation.protocol import Evaluation, Evaluator, Facts, SampleTable
 from radbundles.components.evaluation.result import as_json, bounds, read_json, write_json
+from radbundles.components.evaluation.segmentation import SegmentationEvaluator
+from radbundles.components.evaluation.segmentation_points import mask_points
+from radbundles.components.evaluation.segmentation_result import evaluate_segmentation
+from radbundles.components.evaluation.segmentation_table import SegmentationTable
 from radbundles.components.evaluation.write_evaluation import WriteEvaluation
 
 __all__ = [
@@ -36,6 +40,8 @@ __all__ = [
     "FitOperatingPoints",
     "PredictionTable",
     "SampleTable",
+    "SegmentationEvaluator",
+    "SegmentationTable",
     "WriteEvaluation",
     "as_json",
     "binary_temperature",
@@ -45,9 +51,11 @@ __all__ = [
     "calibration_scores",
     "classification_result",
     "confusion_matrix",
+    "evaluate_segmentation",
     "evaluation_page",
     "fit_temperature",
     "hashed_id",
+    "mask_points",
     "operating_points",
     "read_json",
     "read_points",
