@@ -16,6 +16,7 @@ from radbundles.components.data.datalist import dump_line, write_datalist
 from radbundles.components.data.fault import Fault, hide_patient
 from radbundles.components.data.layouts import LAYOUTS, folder_of
 from radbundles.components.data.lines import hash64, is_jsonl
+from radbundles.components.data.made_pictures import MadePicturesError, place_pictures, write_pictures
 from radbundles.components.data.schema import SPLITS, item_faults
 from radbundles.components.data.split import FRACTIONS, PatientSplitter
 
@@ -72,13 +73,17 @@ def build_datalist(
     exist; whether they can be read is for ``radbundles data check``. The result depends on the collection and the
     arguments only.
 
+    What a collection does not have as a file that is read here (masks as run lengths, pictures as TIFF) is written as
+    PNG into folders ``masks`` and ``images`` beside ``out``.
+
     Args:
         layout: one of :data:`LAYOUTS`.
         source: folder of the collection, or the table of layout ``csv``.
         out: datalist to write, ``.json`` or ``.jsonl``.
         seed: seed of the split by patient.
         fractions: parts of training, validation and test. By default a split that the collection comes with is kept and
-            the other items are parted 0.8, 0.1, 0.1; fractions that are given part all items anew.
+            the other items are parted 0.8, 0.1, 0.1 (of these 8 : 1 where the collection has a test part alone);
+            fractions that are given part all items anew.
         only: keep items that have all of these: ``text``, ``masks``, ``boxes``, ``labels``.
         sources: keep items of these sources.
         dataset_dir: folder that the paths in the datalist are relative to, by default the folder of the datalist.
@@ -105,7 +110,8 @@ def build_datalist(
 
     images = Path(image_dir) if image_dir is not None else folder_of(source, layout)
     prefix = _relative(images, Path(dataset_dir) if dataset_dir is not None else out.parent)
-    splitter = PatientSplitter(seed, FRACTIONS if fractions is None else fractions)
+    splitter = _Splitter(seed, fractions)
+    made_prefix = _relative(out.parent, Path(dataset_dir) if dataset_dir is not None else out.parent)
     report = BuildReport(out, out.with_name(f"{out.name}.faults.jsonl"))
     label_names: dict[str, None] = {}
     seen: set[str] = set()
@@ -117,7 +123,8 @@ def build_datalist(
                 record(item)
                 continue
             own = item.pop("split", None)
-            faults = item_faults(item, row) or _file_faults(item, row, images)
+            made = place_pictures(item, layout)
+            faults = item_faults(item, row) or _file_faults(item, row, images, made)
             if faults:
                 for fault in faults:
                     record(fault)
@@ -125,11 +132,16 @@ def build_datalist(
             if not all(CONTENTS[name](item) for name in only) or (sources and item.get("source") not in sources):
                 report.filtered += 1
                 continue
-            split = own if own is not None and fractions is None else splitter(item)
+            split = splitter(item, own)
             patient = hash64(item["patient"]) if "patient" in item else None
             problem = _row_fault(item, row, split, item["id"] in seen, patients.get(patient))
             if problem is not None:
                 record(problem)
+                continue
+            try:
+                write_pictures(made, out.parent)
+            except MadePicturesError as error:
+                record(Fault(row, item["id"], error.field, error.code, hide_patient(str(error), item), error.fix))
                 continue
             seen.add(item["id"])
             if patient is not None:
@@ -138,7 +150,7 @@ def build_datalist(
             counts = report.sections[split]
             counts["items"] += 1
             counts.update(name for name, has in CONTENTS.items() if has(item))
-            yield split, _rebase(item, prefix)
+            yield split, _rebase(item, prefix, made, made_prefix)
         if not report.items:
             raise _NothingLeftError
 
@@ -149,6 +161,26 @@ def build_datalist(
     for split, count in Counter(patients.values()).items():
         report.sections[split]["patients"] = count
     return report
+
+
+class _Splitter:
+    """The split of an item: that of the collection, unless fractions are given; what is left open goes by patient."""
+
+    def __init__(self, seed: int, fractions: Sequence[float] | None) -> None:
+        self._seed = seed
+        self._anew = fractions is not None
+        self._all = PatientSplitter(seed, FRACTIONS if fractions is None else fractions)
+        self._some: dict[tuple[str, ...], PatientSplitter] = {}
+
+    def __call__(self, item: Item, own: str | tuple[str, ...] | None) -> str:
+        if own is None or self._anew:
+            return self._all(item)
+        if isinstance(own, str):
+            return own
+        if own not in self._some:
+            parts = [part if split in own else 0.0 for split, part in zip(SPLITS, FRACTIONS, strict=True)]
+            self._some[own] = PatientSplitter(self._seed, [part / sum(parts) for part in parts])
+        return self._some[own](item)
 
 
 class _NothingLeftError(Exception):
@@ -171,11 +203,11 @@ def _fault_file(report: BuildReport) -> Iterator[Callable[[Fault], None]]:
         yield record
 
 
-def _file_faults(item: Item, row: int, images: Path) -> list[Fault]:
+def _file_faults(item: Item, row: int, images: Path, made: Collection[str]) -> list[Fault]:
     faults = []
     files = [("image", item["image"]), *((f"masks.{name}", mask) for name, mask in item.get("masks", {}).items())]
     for name, file in files:
-        if not (images / file).is_file():
+        if file not in made and not (images / file).is_file():
             code = "missing_image" if name == "image" else "missing_mask"
             message = f"{hide_patient(file, item)!r} does not exist in {str(images)!r}"
             faults.append(Fault(row, item["id"], name, code, message, "Correct the path, or get the file."))
@@ -206,9 +238,9 @@ def _relative(folder: Path, start: Path) -> str:
         return os.path.realpath(folder)
 
 
-def _rebase(item: Item, prefix: str) -> Item:
+def _rebase(item: Item, prefix: str, made: Collection[str], made_prefix: str) -> Item:
     def join(path: str) -> str:
-        return PurePath(prefix, path).as_posix()
+        return PurePath(made_prefix if path in made else prefix, path).as_posix()
 
     rebased = {**item, "image": join(item["image"])}
     if "masks" in item:

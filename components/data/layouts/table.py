@@ -50,6 +50,10 @@ class Table:
         with self._open_text() as text:
             reader = self._reader(text)
             self.columns = [name.strip() for name in self._guarded(reader, 1)]
+        # Spreadsheets end every line with the delimiters of their empty columns.
+        self._width = len(self.columns)
+        while self.columns and not self.columns[-1]:
+            self.columns.pop()
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
         if repeated:
             raise ValueError(f"{self.path}: the columns {sorted(repeated)} are there more than once; rename them")
@@ -103,6 +107,8 @@ class Table:
                     return
                 if not any(cell.strip() for cell in cells):
                     continue
+                if len(cells) == self._width and not any(cell.strip() for cell in cells[width:]):
+                    cells = cells[:width]
                 if len(cells) != width:
                     yield (
                         row,
