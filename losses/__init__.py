@@ -21,6 +21,7 @@ from radbundles.losses.dense import DenseLoss as DenseLoss
 from radbundles.losses.dense_sums import dense_sums as dense_sums
 from radbundles.losses.detection_objective import DetectionObjective as DetectionObjective
 from radbundles.losses.ecamp_objective import ECAMPObjective as ECAMPObjective
+from radbundles.losses.ecamp_segmentation import ECAMPSegmentationLoss as ECAMPSegmentationLoss
 from radbundles.losses.masked_image import MaskedImageLoss as MaskedImageLoss
 from radbundles.losses.rebalanced_mlm import RebalancedMLMLoss as RebalancedMLMLoss
 from radbundles.losses.retinanet import RetinaNetLoss as RetinaNetLoss
@@ -30,3 +31,4 @@ from radbundles.losses.soft_contrast import SoftContrastLoss as SoftContrastLoss
 from radbundles.losses.word_region import WordRegionLoss as WordRegionLoss
 from radbundles.losses.word_region import word_region_attention as word_region_attention
 from radbundles.losses.word_region_similarity import word_region_similarity as word_region_similarity
+from radbundles.losses.yolo import YOLOv3Loss as YOLOv3Loss

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from radbundles.losses.retinanet import RetinaNetLoss
+from radbundles.losses.yolo import YOLOv3Loss
+from radbundles.networks.box_detector import BoxDetector
+from radbundles.networks.yolo_detector import YOLOv3Detector
 
 
 class DetectionObjective(nn.Module):
@@ -19,9 +22,9 @@ class DetectionObjective(nn.Module):
     Images without boxes are negatives: all that is found there is wrong, and learned as such.
 
     Args:
-        network: :class:`radbundles.networks.EncoderRetinaNet` or any module with its ``heads``,
-            ``decode`` and ``detect``.
-        loss: of what ``heads`` gives, boxes and classes; by default the one made for the network.
+        network: :class:`radbundles.networks.EncoderRetinaNet` or :class:`radbundles.networks.YOLOv3Detector`.
+        loss: takes what the network's ``heads`` give, boxes and classes; by default :class:`RetinaNetLoss` or
+            :class:`YOLOv3Loss` with their usual settings.
         score_threshold: boxes found must score higher than this.
         nms_iou: found boxes that overlap a better one of their class by more are dropped.
         max_detections: boxes kept of an image.
@@ -29,7 +32,7 @@ class DetectionObjective(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: BoxDetector,
         loss: nn.Module | None = None,
         *,
         score_threshold: float = 0.05,
@@ -37,9 +40,13 @@ class DetectionObjective(nn.Module):
         max_detections: int = 100,
     ) -> None:
         super().__init__()
-        self.network: Any = network
-        self.loss = loss or RetinaNetLoss()
-        self.selection = {"score_threshold": score_threshold, "nms_iou": nms_iou, "max_detections": max_detections}
+        self.network = network
+        self.loss = loss or (YOLOv3Loss() if isinstance(network, YOLOv3Detector) else RetinaNetLoss())
+        self.selection: dict[str, Any] = {
+            "score_threshold": score_threshold,
+            "nms_iou": nms_iou,
+            "max_detections": max_detections,
+        }
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Run the detector on a batch and score it.
@@ -53,12 +60,12 @@ class DetectionObjective(nn.Module):
             ``box_classes`` [n] of each image.
 
         Raises:
-            ValueError: if boxes and images do not fit.
+            ValueError: if boxes, classes and images do not fit, or a box is empty.
         """
         image = batch["image"]
+        _check(len(image), batch["boxes"], batch["box_classes"], self.network.num_classes)
         boxes = [_plain(own, image.device).float() for own in batch["boxes"]]
         classes = [_plain(own, image.device).long() for own in batch["box_classes"]]
-        _check(len(image), boxes, classes)
         heads = self.network.heads(image)
         result: dict[str, Any] = self.loss(heads, boxes, classes)
         if not self.training:
@@ -71,12 +78,17 @@ def _plain(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     return values.as_subclass(torch.Tensor).to(device, non_blocking=True)
 
 
-def _check(count: int, boxes: list[torch.Tensor], classes: list[torch.Tensor]) -> None:
+def _check(count: int, boxes: Sequence[torch.Tensor], classes: Sequence[torch.Tensor], num_classes: int) -> None:
+    """Refuse early what would otherwise become an infinite loss or a fault on the device that names no place."""
     if not len(boxes) == len(classes) == count:
         raise ValueError(f"{count} images, but boxes of {len(boxes)} and box_classes of {len(classes)}")
     for number, (own, names) in enumerate(zip(boxes, classes, strict=True)):
-        if own.ndim != 2 or own.shape[1] != 4 or len(own) != len(names):
+        where = f"image {number} of the batch has"
+        if own.ndim != 2 or own.shape[1] != 4 or names.shape != own.shape[:1]:
             raise ValueError(
-                f"image {number} of the batch has boxes {tuple(own.shape)} and box_classes {tuple(names.shape)}, "
-                "[n, 4] and [n] are needed"
+                f"{where} boxes {tuple(own.shape)} and box_classes {tuple(names.shape)}: [n, 4] and [n] are needed"
             )
+        if not (own[:, 2:] > own[:, :2]).all():
+            raise ValueError(f"{where} a box without width or height: {own.tolist()}")
+        if not ((names >= 0) & (names < num_classes)).all():
+            raise ValueError(f"{where} classes {names.tolist()}, the detector has 0 to {num_classes - 1}")

@@ -66,14 +66,14 @@ class RetinaNetLoss(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Class targets [B, A, K], and for each matched anchor its image, its number and its box."""
         anchors, target = heads["anchors"], torch.zeros_like(heads["logits"], dtype=torch.float32)
-        cells = [count // heads["per_cell"] for count in heads["levels"]]
+        cells = [count // heads["cell_anchors"] for count in heads["level_anchors"]]
         found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         for number, (own, classes) in enumerate(zip(boxes, box_classes, strict=True)):
             best = anchors.new_zeros(len(anchors))
             place = torch.zeros_like(anchors)
             for name in classes.unique().tolist():
                 some = own[classes == name]
-                quality, matches = self.matcher(some, anchors, cells, heads["per_cell"])
+                quality, matches = self.matcher(some, anchors, cells, heads["cell_anchors"])
                 target[number, :, name] = (matches >= 0).to(target)
                 overlap = quality.gather(0, matches.clamp(min=0)[None])[0] * (matches >= 0)
                 better = overlap > best

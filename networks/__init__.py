@@ -7,6 +7,7 @@ from __future__ import annotations
 if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
 
+from radbundles.networks.box_detector import BoxDetector as BoxDetector
 from radbundles.networks.build_encoder import build_encoder as build_encoder
 from radbundles.networks.class_aggregation import ClassAggregation as ClassAggregation
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer
@@ -33,6 +34,7 @@ from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntity
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
 from radbundles.networks.feature_pyramid import FeaturePyramid as FeaturePyramid
 from radbundles.networks.encoder_classifier import EncoderClassifier as EncoderClassifier
+from radbundles.networks.encoder_segmenter import EncoderSegmenter as EncoderSegmenter
 from radbundles.networks.image_tower import ImageTower as ImageTower
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
 from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
@@ -40,6 +42,7 @@ from radbundles.networks.masked_vit import MaskedViTEncoder as MaskedViTEncoder
 from radbundles.networks.masked_vit import random_patch_mask as random_patch_mask
 from radbundles.networks.position_table import resize_position_table as resize_position_table
 from radbundles.networks.position_table import sincos_position_table as sincos_position_table
+from radbundles.networks.progressive_decoder import ProgressiveDecoder as ProgressiveDecoder
 from radbundles.networks.prompt_channels import PromptDraw as PromptDraw
 from radbundles.networks.prompt_channels import prompt_channels as prompt_channels
 from radbundles.networks.report_encoder import ReportEncoder as ReportEncoder
@@ -57,5 +60,7 @@ from radbundles.networks.text_tower import TextTower as TextTower
 from radbundles.networks.token_head import TokenHead as TokenHead
 from radbundles.networks.transformer_block import TransformerBlock as TransformerBlock
 from radbundles.networks.transformers_encoder import TransformersImageEncoder as TransformersImageEncoder
+from radbundles.networks.unetr_decoder import UNETRDecoder as UNETRDecoder
 from radbundles.networks.upsampling_decoder import UpsamplingDecoder as UpsamplingDecoder
 from radbundles.networks.vit_encoder import ViTEncoder as ViTEncoder
+from radbundles.networks.yolo_detector import YOLOv3Detector as YOLOv3Detector
