@@ -32,9 +32,9 @@ from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
 from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
 from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntityMaps
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
-from radbundles.networks.feature_pyramid import FeaturePyramid as FeaturePyramid
 from radbundles.networks.encoder_classifier import EncoderClassifier as EncoderClassifier
 from radbundles.networks.encoder_segmenter import EncoderSegmenter as EncoderSegmenter
+from radbundles.networks.feature_pyramid import FeaturePyramid as FeaturePyramid
 from radbundles.networks.image_tower import ImageTower as ImageTower
 from radbundles.networks.mae_decoder import MAEDecoder as MAEDecoder
 from radbundles.networks.mae_warm_start import load_mae_warm_start as load_mae_warm_start
