@@ -19,7 +19,7 @@ MOST_POINTS = 200  # of a line; more are not seen
 
 
 def classification_curves(table: PredictionTable) -> list[Curves]:
-    """A section of ROC curves and one of precision-recall curves; classes without both outcomes have none."""
+    """A section of ROC and precision-recall curves, side by side; classes without both outcomes have none."""
     ranks = table.logits if table.task == "multilabel" else softmax(table.logits, axis=1)
     roc, pr = [], []
     for k, name in enumerate(table.classes):
@@ -32,15 +32,12 @@ def classification_curves(table: PredictionTable) -> list[Curves]:
             pr.append(_line(f"{name} (prevalence {P / (P + N):.2g})", "recall", tp[1:] / P, tp[1:] / (tp + fp)[1:]))
     if not roc:
         return []
-    text = "Sensitivity (upwards) for each share of false alarms among samples without the class."
-    return [
-        Curves(title="ROC", curves=_charts(roc, "Sensitivity", "1 - specificity"), text=text),
-        Curves(
-            title="Precision and recall",
-            curves=_charts(pr, "Precision", "recall"),
-            text="Precision (upwards) for each recall. Calling by chance has the prevalence as its precision.",
-        ),
-    ]
+    charts = zip(_charts(roc, "ROC: sensitivity", "1 - specificity"), _charts(pr, "Precision", "recall"), strict=True)
+    text = (
+        "Left: share found of the samples with the class (upwards) for each share of false alarms among those without. "
+        "Right: share of true calls among all calls for each share found; calls by chance reach the prevalence."
+    )
+    return [Curves(title="At every threshold", curves=[chart for pair in charts for chart in pair], text=text)]
 
 
 def _counts(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:

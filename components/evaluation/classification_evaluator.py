@@ -18,6 +18,7 @@ from radbundles.components.evaluation.classification_scores import (
     calibration_scores,
     classification_result,
     confusion_matrix,
+    two_sided,
 )
 from radbundles.components.evaluation.classification_table import PredictionTable
 from radbundles.components.evaluation.facts import subgroup_rows
@@ -140,17 +141,21 @@ class ClassificationEvaluator:
 
     def _subgroup(self, table: PredictionTable, points: Mapping[str, Any] | None) -> dict[str, Any]:
         found = classification_result(table, points, ordinal=self.ordinal, **self.draws)
-        return {"samples": len(table), "patients": _patients(table), **found["mean"], "classes": found["classes"]}
+        counts = {"samples": len(table), "patients": _patients(table)}
+        # Groups whose means are over different classes cannot be compared.
+        counts |= {"classes_in_mean": found["classes_in_mean"]} if self.task == "multilabel" else {}
+        return counts | found["mean"] | {"classes": found["classes"]}
 
     def _notes(self, table: PredictionTable, points: Mapping[str, Any] | None) -> list[str]:
         notes = []
         unknown = int((table.labels < 0).sum())
         if unknown:
             notes.append(f"{unknown} of {table.labels.size} labels are unknown and enter no score.")
-        one_sided = [name for name, codes in zip(self.classes, table.labels.T, strict=True) if not {0, 1} <= set(codes)]
+        judged = two_sided(table)
+        one_sided = [name for k, name in enumerate(self.classes) if k not in judged]
         if one_sided:
             notes.append(
-                f"Left out of means that need both outcomes, which this section lacks: {', '.join(one_sided)}."
+                f"Left out of the means, since this section lacks one of the outcomes: {', '.join(one_sided)}."
             )
         if points is not None and self.task == "multilabel":
             default = [name for name, cut in points["thresholds"].items() if cut is None]

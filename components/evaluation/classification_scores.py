@@ -28,7 +28,7 @@ from radbundles.components.metrics.weighted_classification import (
     weighted_multiclass_scores,
 )
 
-__all__ = ["calibration_scores", "classification_result", "confusion_matrix"]
+__all__ = ["calibration_scores", "classification_result", "confusion_matrix", "two_sided"]
 
 Floats = NDArray[np.float64]
 CLASS_SCORES = (
@@ -44,8 +44,21 @@ CLASS_SCORES = (
     "brier",
     "ece",
 )
-# A single choice among classes is judged as a whole first.
-MULTICLASS_MEAN = ("auroc", "auprc", "f1")
+# A single choice among classes is judged as a whole; of the scores of a class these are averaged. The first is the most
+# important.
+CHOICE_SCORES = (
+    "accuracy",
+    "balanced_accuracy",
+    "kappa_quadratic",
+    "auroc",
+    "kappa",
+    "mcc",
+    "f1",
+    "auprc",
+    "brier",
+    "ece",
+)
+CHOICE_MEANS = ("auroc", "auprc", "f1")
 
 
 def classification_result(
@@ -55,7 +68,8 @@ def classification_result(
 
     Each class is a question of yes or no: ``auroc``, ``auprc`` (average precision), and at the operating point
     ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``f1``, ``mcc`` and ``balanced_accuracy``; ``brier`` and ``ece``
-    of the calibrated probability. The mean over the classes leaves out those of which a score is not defined.
+    of the calibrated probability. The mean over the classes is of those that have both outcomes in the table, and in
+    a resample of those of which the score is defined there.
 
     A ``multiclass`` table calls the class of the highest probability. A class is then judged against all others
     (ranked by its softmax before calibration), and ``mean`` has ``accuracy``, ``balanced_accuracy``, ``kappa`` and
@@ -70,7 +84,8 @@ def classification_result(
         draws: ``resamples``, ``level`` and ``seed`` of the bootstrap over patients.
 
     Returns:
-        ``classes`` ({name: {present, absent, unknown, threshold, score: [estimate, low, high]}}) and ``mean``.
+        ``classes`` ({name: {present, absent, unknown, threshold, score: [estimate, low, high]}}), ``mean`` and
+        ``classes_in_mean``, their number.
     """
     found = bootstrapped(_Scores(table, points, ordinal), table.clusters, **draws)
     thresholds = _thresholds(table, points)
@@ -81,7 +96,7 @@ def classification_result(
         cut = {"threshold": float(thresholds[k])} if table.task == "multilabel" else {}
         classes[name] = counts | cut | {score: bounds(found[score], k) for score in CLASS_SCORES}
     mean = {name.removeprefix("mean "): bounds(found[name]) for name in found if name.startswith("mean ")}
-    return {"classes": classes, "mean": mean}
+    return {"classes": classes, "mean": mean, "classes_in_mean": len(two_sided(table))}
 
 
 def calibration_scores(table: PredictionTable, points: Mapping[str, Any] | None = None, **draws: Any) -> dict[str, Any]:
@@ -106,6 +121,11 @@ def calibration_scores(table: PredictionTable, points: Mapping[str, Any] | None 
     return found | {"bins": bins}
 
 
+def two_sided(table: PredictionTable) -> list[int]:
+    """Numbers of the classes that have both outcomes in the table."""
+    return np.flatnonzero((table.labels == 1).any(0) & (table.labels == 0).any(0)).tolist()
+
+
 def confusion_matrix(table: PredictionTable, points: Mapping[str, Any] | None = None) -> NDArray[np.intp]:
     """Counts [K, K] of a ``multiclass`` table, rows what is true and columns what was called."""
     rows = np.flatnonzero(table.labels[:, 0] >= 0)
@@ -122,6 +142,7 @@ class _Calibration:
         self.labels, self.multiclass = table.labels, table.task == "multiclass"
         self.probabilities = _probabilities(table, points)
         self.known = table.labels >= 0
+        self.two_sided = two_sided(table)
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
         if self.multiclass:
@@ -129,8 +150,8 @@ class _Calibration:
             weights = weights[:, rows]
             brier = weighted_brier(self.probabilities[rows], self.labels[rows], weights)
             return {"ece": weighted_ece(*self.pooled(), weights), "brier": brier}
-        columns = [self.of_class(k, weights) for k in range(self.labels.shape[1])]
-        return {name: _mean([column[name] for column in columns]) for name in ("ece", "brier")}
+        columns = [self.of_class(k, weights) for k in self.two_sided]
+        return {name: _mean([column[name] for column in columns], len(weights)) for name in ("ece", "brier")}
 
     def of_class(self, k: int, weights: Floats) -> dict[str, Floats]:
         rows = np.flatnonzero(self.known[:, k])
@@ -168,15 +189,17 @@ class _Scores:
     def __call__(self, weights: Floats) -> dict[str, Floats]:
         columns = [self._of_class(k, weights) for k in range(len(self.table.classes))]
         scores = {name: np.stack([column[name] for column in columns], axis=1) for name in CLASS_SCORES}
+        counted = [columns[k] for k in self.calibration.two_sided]
         if self.table.task == "multilabel":
-            return scores | {f"mean {name}": _mean([column[name] for column in columns]) for name in CLASS_SCORES}
+            means = {name: _mean([column[name] for column in counted], len(weights)) for name in CLASS_SCORES}
+            return scores | {f"mean {name}": value for name, value in means.items()}
         rows = np.flatnonzero(self.table.labels[:, 0] >= 0)
         truth, called = self.table.labels[rows].argmax(1), self.called[rows].argmax(1)
         confusion = weighted_confusion(called, truth, len(self.table.classes), weights[:, rows])
         mean = weighted_multiclass_scores(confusion, ordinal=self.ordinal)
-        mean |= {name: _mean([column[name] for column in columns]) for name in MULTICLASS_MEAN}
+        mean |= {name: _mean([column[name] for column in counted], len(weights)) for name in CHOICE_MEANS}
         mean |= self.calibration(weights)
-        return scores | {f"mean {name}": value for name, value in mean.items()}
+        return scores | {f"mean {name}": mean[name] for name in CHOICE_SCORES if name in mean}
 
     def _of_class(self, k: int, weights: Floats) -> dict[str, Floats]:
         labels = self.table.labels[:, k]
@@ -204,9 +227,9 @@ def _thresholds(table: PredictionTable, points: Mapping[str, Any] | None) -> Flo
     return np.array([DEFAULT_THRESHOLD if cut is None else cut for cut in cuts])
 
 
-def _mean(columns: list[Floats]) -> Floats:
-    """Mean over the classes without nan; nan where there is nothing else."""
-    values = np.stack(columns, axis=1)
+def _mean(columns: list[Floats], resamples: int) -> Floats:
+    """Mean over the classes without nan -> [resamples]; nan where there is nothing else."""
+    values = np.stack(columns, axis=1) if columns else np.empty((resamples, 0))
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0).sum(1) / known.sum(1))

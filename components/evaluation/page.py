@@ -62,12 +62,13 @@ def evaluation_page(
     about = f"{result['samples']} samples of {result['patients']} patients in the section “{result['section']}”"
     lead = f"{TASKS.get(result['task'], result['task'])} judged on {about}."
     if scored:
-        lead += f" {_name(scored[0])} {interval_text(result['mean'][scored[0]])}{over}."
+        name = _name(scored[0])
+        lead += f" {name[0].upper()}{name[1:]} {interval_text(result['mean'][scored[0]])}{over}."
     return Page(
         title=title,
         lead=lead,
         key_figures=[
-            KeyFigure(label=_name(name), value=round(result["mean"][name][0], 3), note=_range(result["mean"][name]))
+            KeyFigure(label=_name(name), value=f"{result['mean'][name][0]:.3f}", note=_range(result["mean"][name]))
             for name in scored[:BESIDE]
         ],
         blocks=[
@@ -98,8 +99,10 @@ def _classes(result: Mapping[str, Any]) -> list[Block]:
     classes = result["classes"]
     counts, scores = _columns(classes)
     blocks: list[Block] = []
-    for start in range(0, max(len(scores), 1), BESIDE):
-        shown = scores[start : start + BESIDE]
+    first = BESIDE - (len(counts) > 2)  # many counts take the place of a score
+    starts = [0, *range(first, len(scores), BESIDE)]
+    for start, end in zip(starts, [*starts[1:], len(scores)], strict=True):
+        shown = scores[start:end]
         beside = counts if start == 0 else []
         rows = [
             [name, *(_count(entry.get(key)) for key in beside), *(_score(entry.get(key)) for key in shown)]
@@ -121,15 +124,19 @@ def _operating(result: Mapping[str, Any]) -> list[Block]:
     if not points:
         return []
     temperature = points.get("temperature") or {}
+    thresholds = points.get("thresholds") or {}
     rows: list[list[Cell]] = [
         [name, _decimal(cut), _decimal(temperature.get(name, temperature.get("all")))]
-        for name, cut in (points.get("thresholds") or {}).items()
+        for name, cut in thresholds.items()
     ]
+    columns = ["class", "threshold", "temperature"]
+    if all(cut is None for cut in thresholds.values()):  # a choice among classes has none
+        columns, rows = [columns[2]], [[_decimal(value)] for value in temperature.values()]
     chosen = f"Chosen on {points['samples']} samples of the section “{points['section']}”"
     text = f"{chosen}, by the rule {points['rule']}; never on what is judged here."
     if points["section"] == result["section"]:
         text = f"{chosen}, by the rule {points['rule']}: the very section judged here, which flatters the figures."
-    return [Table(title="Operating points", columns=["class", "threshold", "temperature"], rows=rows, text=text)]
+    return [Table(title="Operating points", columns=columns, rows=rows, text=text)]
 
 
 def _calibration(result: Mapping[str, Any]) -> list[Block]:
@@ -167,14 +174,14 @@ def _calibration(result: Mapping[str, Any]) -> list[Block]:
 def _subgroups(result: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = []
     for column, values in (result.get("subgroups") or {}).items():
-        _, scores = _columns(values)
+        counts, scores = _columns(values)
         shown = scores[:BESIDE]
         rows = [
-            [value, entry["samples"], entry["patients"], *(_score(entry.get(key)) for key in shown)]
+            [value, *(_count(entry.get(key)) for key in counts), *(_score(entry.get(key)) for key in shown)]
             for value, entry in values.items()
         ]
-        text = f"{_over(result).capitalize()}, where they are defined in the group. Wide intervals forbid conclusions."
-        columns = [column.removeprefix("metadata."), "samples", "patients", *map(_name, shown)]
+        text = "Groups whose intervals overlap widely, or whose means are over different classes, tell nothing apart."
+        columns = [column.removeprefix("metadata."), *map(_name, [*counts, *shown])]
         blocks.append(Table(title=f"By {columns[0]}", columns=columns, rows=rows, text=text))
     return blocks
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from radbundles.components.metrics.weighted_classification import weighted_confu
 __all__ = ["ClassificationMetric"]
 
 SCORES = ("auroc", "accuracy", "balanced_accuracy", "kappa")
-Score = Literal["auroc", "accuracy", "balanced_accuracy", "kappa"]
 
 
 class ClassificationMetric(Metric):
@@ -47,7 +46,7 @@ class ClassificationMetric(Metric):
         ValueError: another score, or labels on which it is not defined, given here or met in an epoch.
     """
 
-    def __init__(self, score: Score = "auroc", *, labels: Sequence[Sequence[int]] | NDArray[Any] | None = None) -> None:
+    def __init__(self, score: str = "auroc", *, labels: Sequence[Sequence[int]] | NDArray[Any] | None = None) -> None:
         if score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
         self.score = score

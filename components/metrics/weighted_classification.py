@@ -52,8 +52,8 @@ def weighted_cut_scores(called: Bools, positive: Bools, weights: Floats) -> dict
 
     Returns:
         ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``f1``, ``mcc`` and ``balanced_accuracy``, each [R]. A
-        score is ``nan`` where what it divides by weighs nothing, and F1, MCC and balanced accuracy where there are not
-        both outcomes. MCC is 0 where all samples are called alike.
+        score is ``nan`` where what it divides by weighs nothing, and all but the first two where there are not both
+        outcomes. MCC is 0 where all samples are called alike.
     """
     cells = np.stack([called & positive, ~called & ~positive, called & ~positive, ~called & positive], axis=1)
     tp, tn, fp, fn = (weights @ cells.astype(np.float64)).T  # [R] each
@@ -65,8 +65,8 @@ def weighted_cut_scores(called: Bools, positive: Bools, weights: Floats) -> dict
         return {
             "sensitivity": sensitivity,
             "specificity": specificity,
-            "ppv": tp / (tp + fp),
-            "npv": tn / (tn + fn),
+            "ppv": np.where(both, tp / (tp + fp), np.nan),
+            "npv": np.where(both, tn / (tn + fn), np.nan),
             "f1": np.where(both, 2 * tp / (2 * tp + fp + fn), np.nan),
             "mcc": np.where(both, mcc, np.nan),
             "balanced_accuracy": (sensitivity + specificity) / 2,
