@@ -18,7 +18,7 @@ from radbundles.components.data.datalist import iter_datalist, load_datalist, wr
 from radbundles.components.data.detection_items import load_detection_items
 from radbundles.components.data.fault import FAULTS, Fault
 from radbundles.components.data.fractions import take_fraction
-from radbundles.components.data.guard import SplitLeakError, guard_splits
+from radbundles.components.data.guard import SplitLeakError, guard_sources, guard_splits
 from radbundles.components.data.label_items import datalist_classes, load_label_items
 from radbundles.components.data.layouts import LAYOUTS
 from radbundles.components.data.mask_items import MaskItems, load_mask_sources
@@ -33,12 +33,14 @@ from radbundles.components.data.zone_phrases import LUNG_ZONES, lung_zone_masks,
 if TYPE_CHECKING:
     from radbundles.components.data.box_batch import collate_boxes
     from radbundles.components.data.collate import collate_labels, collate_masks, collate_reports, collate_views
+    from radbundles.components.data.frame_batch import collate_frames
     from radbundles.components.data.mixed_sampler import MixedSampler
     from radbundles.components.data.seeded import EpochSampler, SeededDataset
     from radbundles.components.data.tokenizer_training import ReportCorpus, tokenizer_figures, train_tokenizer
 
 _NEED_TORCH = {
     "collate_boxes": "box_batch",
+    "collate_frames": "frame_batch",
     "collate_labels": "collate",
     "collate_masks": "collate",
     "collate_reports": "collate",

@@ -8,7 +8,7 @@ import array
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from radbundles.components.data.datalist import iter_datalist
 from radbundles.components.data.lines import existing, hash64
+from radbundles.components.data.mask_source import MaskSource
 from radbundles.components.data.schema import SPLITS
 from radbundles.components.data.split import patient_key
 
@@ -94,6 +95,21 @@ def guard_splits(
         raise SplitLeakError(message)
     logger.warning("%s", message)
     return found
+
+
+def guard_sources(sources: Sequence[MaskSource | Mapping[str, Any]], *, allow: bool = False) -> list[dict[str, Any]]:
+    """Guard every datalist of a run with several sources, each once; see :func:`guard_splits`.
+
+    Args:
+        sources: as :func:`~radbundles.components.data.load_mask_sources` takes them.
+        allow: log a warning in place of the refusal.
+
+    Returns:
+        What :func:`guard_splits` tells of each datalist.
+    """
+    known = [MaskSource.of(source) for source in sources]
+    places = dict.fromkeys((str(source.datalist), source.dataset_dir) for source in known)
+    return [guard_splits(datalist, dataset_dir, allow=allow) for datalist, dataset_dir in places]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radbundles.components.data import SplitLeakError, guard, guard_splits, write_datalist
+from radbundles.components.data import SplitLeakError, guard, guard_sources, guard_splits, write_datalist
 
 
 def _files(folder: Path, contents: dict[str, bytes]) -> None:
@@ -119,3 +119,13 @@ def test_a_copied_collection_is_not_read_to_its_end(tmp_path: Path, monkeypatch:
     rows = [("training" if side == "a" else "test", f"{side}{n}", f"{side}{n}") for n in range(40) for side in "ab"]
     with pytest.raises(SplitLeakError, match="at least 8 images stand"):
         guard_splits(_write(tmp_path / "d.json", rows))
+
+
+def test_each_datalist_of_several_sources_is_guarded_once(tmp_path: Path) -> None:
+    """Two sources of one datalist are one; the datalist with a fault is named."""
+    good = _write(tmp_path / "good.json", [("training", "1", "a"), ("test", "2", "b")])
+    sources = [{"name": name, "datalist": good, "classes": ["x"]} for name in "ab"]
+    assert len(guard_sources(sources)) == 1
+    bad = _write(tmp_path / "bad.json", [("training", "1", "a"), ("test", "1", "b")])
+    with pytest.raises(SplitLeakError, match="bad.json: 1 patient"):
+        guard_sources([*sources, {"name": "c", "datalist": str(bad), "classes": ["x"]}])
