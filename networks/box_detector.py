@@ -32,6 +32,8 @@ class BoxDetector(nn.Module, ABC):
         ValueError: if a setting is out of range or the size does not fit the encoder.
     """
 
+    encoder: nn.Module
+
     def __init__(
         self, encoder: nn.Module, *, num_classes: int, image_size: int, trained: Literal["all", "head"]
     ) -> None:
