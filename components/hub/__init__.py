@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from radbundles.components.hub.bundle_check import BundleReport, check_bundle
-from radbundles.components.hub.bundle_values import bundle_values
+from radbundles.components.hub.bundle_values import asks_in_words, bundle_values
 from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.class_names import check_class_names
 from radbundles.components.hub.codecs import Codec, list_codecs
@@ -22,6 +22,7 @@ __all__ = [
     "Codec",
     "Diagnosis",
     "WeightsReport",
+    "asks_in_words",
     "bundle_values",
     "bundle_workflow",
     "check_bundle",

@@ -46,8 +46,7 @@ def pack_run(
     It has the network and the preparation of images of the trained bundle's ``inference.json`` with the values of this
     run, and in its metadata the names of the classes, by channel, and the operating points: whoever uses it says
     nothing but where the images are. It appears whole or not at all, and only if its weights load into its network. An
-    older one of the same bundle makes way for it, so that a resumed run may pack again. Of several processes, the
-    first packs.
+    older one of the same bundle makes way for it, so that a resumed run may pack again. One process alone may pack.
 
     Args:
         bundle_root: the bundle that was trained.
@@ -70,20 +69,16 @@ def pack_run(
         ValueError: if a setting is not one of ``inference.json``, the weights do not fit, the network does not answer
             for these classes, or the points are of others.
     """
-    from torch import distributed
-
     from radbundles.components.engines.best_model import save_atomically
     from radbundles.networks.checkpoint_file import file_provenance, read_checkpoint
 
     root, out = Path(bundle_root), Path(out)
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0:
-        return out
     bundle, names = root.resolve().name, check_class_names(classes)
     if out.exists() and _packed_of(out) != bundle:
         raise FileExistsError(f"{out} is there already and no bundle of a run of {bundle}: name another folder")
     inference, metadata = (read_json(root / "configs" / f"{name}.json") for name in ("inference", "metadata"))
     _set(inference, settings)
-    metadata["operating_points"] = _points(points, names)
+    metadata["operating_points"] = _points(points, names, inference.get("task"))
     pred = metadata["network_data_format"]["outputs"]["pred"]
     pred["channel_def"] = {str(place): name for place, name in enumerate(names)}
     state, origin = read_checkpoint(Path(weights)), file_provenance(Path(weights))
@@ -133,15 +128,16 @@ def _content(source: Mapping[str, Any] | str | os.PathLike[str], name: str) -> d
         raise ValueError(f"{Path(source).name} is no JSON file: {error}") from error
 
 
-def _points(points: Mapping[str, Any] | str | os.PathLike[str] | None, classes: Sequence[str]) -> dict[str, Any]:
-    """Operating points as plain values, of none but the classes."""
-    content = {} if points is None else _content(points, "points")
-    for key, common in (("thresholds", ()), ("temperature", ("all",))):
-        table = content.get(key)
-        unknown = [name for name in table if name not in (*classes, *common)] if isinstance(table, dict) else []
-        if unknown:
-            raise ValueError(f"the operating points have {key} of {unknown[0]!r}, which is none of the classes")
-    return content
+def _points(
+    points: Mapping[str, Any] | str | os.PathLike[str] | None, classes: Sequence[str], task: str | None
+) -> dict[str, Any]:
+    """Operating points as plain values, of this task (where the bundle has several) and these classes."""
+    if points is None:
+        return {}
+    from radbundles.components.evaluation.operating import read_points
+
+    content = _content(points, "points")
+    return read_points(content, task=task or str(content.get("task")), classes=classes)
 
 
 def _describe(
@@ -153,10 +149,15 @@ def _describe(
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
     size, channels = inference["image_size"], inference.get("channels", image["num_channels"])
     reshape(image, channels, [size, size])
+    if inference.get("color") == "rgb":
+        image["channel_def"] = {"0": "red", "1": "green", "2": "blue"}
+    if "pixel_mean" in inference:  # of values in [0, 1]
+        mean, std = (torch.tensor(inference[key], dtype=torch.float64) for key in ("pixel_mean", "pixel_std"))
+        image["value_range"] = [round(float(low), 4) for low in ((-mean / std).min(), ((1 - mean) / std).max())]
     with torch.inference_mode():
         answer: torch.Tensor = network(torch.zeros(1, channels, size, size))
     # [1, K] or [1, K, S, S] by class, or [1, A, 4 + K] by anchor, with the corners of a box before the classes
     answered = answer.shape[2] - 4 if answer.ndim == 3 else answer.shape[1]
     if answered != len(classes):
         raise ValueError(f"the network answers for {answered} classes, but {len(classes)} are named")
-    pred["num_channels"], pred["spatial_shape"] = answer.shape[1], list(answer.shape[2:]) or [1]
+    pred["num_channels"], pred["spatial_shape"] = answer.shape[1], list(answer.shape[2:])

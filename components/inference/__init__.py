@@ -9,9 +9,14 @@ from radbundles.components.inference.annotate_windows import (
     annotate_windows,
     report_attention_transform,
 )
+from radbundles.components.inference.answer_files import AnswerFiles, answer_schema
 from radbundles.components.inference.attention_windows import context_windows, entity_attention, entity_heat_map
+from radbundles.components.inference.class_rules import ClassRule, at_threshold, class_rules
 from radbundles.components.inference.entity_prompts import entity_prompts
 from radbundles.components.inference.image_folder import ImageBatches, gather_images, list_images
+from radbundles.components.inference.outline import Polygon, outline
+from radbundles.components.inference.panel_sheet import LabeledBox, Panel, draw_panels
+from radbundles.components.inference.preview import PreviewRadiographd
 from radbundles.components.inference.radiograph_check import (
     Concern,
     RadiographRefused,
@@ -19,24 +24,43 @@ from radbundles.components.inference.radiograph_check import (
     require_radiograph,
 )
 from radbundles.components.inference.require_radiographd import RequireRadiographd
+from radbundles.components.inference.write_boxes import WriteBoxes
+from radbundles.components.inference.write_labels import WriteLabels
 from radbundles.components.inference.write_maps import DescribeInferer, WriteEntityMaps
+from radbundles.components.inference.write_masks import write_masks
+from radbundles.components.inference.write_segmentations import WriteSegmentations
 
 __all__ = [
+    "AnswerFiles",
+    "ClassRule",
     "Concern",
     "DescribeInferer",
     "ImageBatches",
+    "LabeledBox",
+    "Panel",
+    "Polygon",
+    "PreviewRadiographd",
     "RadiographRefused",
     "RequireRadiographd",
     "WindowSummary",
+    "WriteBoxes",
     "WriteEntityMaps",
+    "WriteLabels",
+    "WriteSegmentations",
     "annotate_windows",
+    "answer_schema",
+    "at_threshold",
     "check_radiograph",
+    "class_rules",
     "context_windows",
+    "draw_panels",
     "entity_attention",
     "entity_heat_map",
     "entity_prompts",
     "gather_images",
     "list_images",
+    "outline",
     "report_attention_transform",
     "require_radiograph",
+    "write_masks",
 ]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from radbundles.components.hub.bundle_values import bundle_values
+from radbundles.components.hub.bundle_values import asks_in_words, bundle_values
 from radbundles.components.hub.bundles import find_bundle
 from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.workflow import bundle_workflow
@@ -37,9 +37,11 @@ def load_zero_shot(
     Raises:
         LookupError: if there is no such bundle.
         FileNotFoundError: if weights, tokenizer or a config are missing.
-        ValueError: if the weights do not fit.
+        ValueError: if the weights do not fit, or the bundle is not asked in words.
     """
     found = find_bundle(os.fspath(bundle))
+    if not asks_in_words(found):
+        raise ValueError(f"bundle {found.name} answers for the classes it was trained on and is not asked in words")
     values = bundle_values(found, weights=weights, tokenizer=tokenizer, device=device) | settings
     workflow = bundle_workflow(found.folder, ("inference", *configs), **values)
     get = workflow.parser.get_parsed_content

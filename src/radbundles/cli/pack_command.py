@@ -14,6 +14,8 @@ from radbundles.cli.app import app
 
 _HELP = """Make a bundle of a training run: its weights, its tokenizer, and the configuration they belong to.
 
+A training run on labels, masks or boxes packs itself, into OUTPUT_DIR/bundle.
+
 Example:
 
 radbundles pack dcxfm_pretrain --config train --config tiny --weights run/model.pt --tokenizer data/tokenizer.json
@@ -35,13 +37,16 @@ def pack(
     ] = None,
 ) -> None:
     """See ``_HELP``."""
+    from radbundles.components.hub.bundle_values import asks_in_words
     from radbundles.components.hub.bundles import find_bundle
     from radbundles.components.hub.pack import pack_bundle
 
     try:
-        folder = find_bundle(bundle).folder
+        found = find_bundle(bundle)
+        if not asks_in_words(found):
+            raise ValueError(f"bundle {found.name} has no tokenizer to pack: its training run makes OUTPUT_DIR/bundle")
         packed = pack_bundle(
-            folder,
+            found.folder,
             configs or ["train"],
             out,
             weights=weights,

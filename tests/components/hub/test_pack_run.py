@@ -23,8 +23,10 @@ from radbundles.components.hub.workflow import bundle_workflow
 CLASSES = ["Pleural Effusion", "50% stenosis @ home", "a::b", "Größe_3"]
 POINTS = {
     "task": "multilabel",
-    "temperature": {"Pleural Effusion": 1.5, "a::b": 0.7},
-    "thresholds": {"Pleural Effusion": 0.31, "50% stenosis @ home": None, "a::b": 0.5},
+    "classes": CLASSES,
+    "section": "validation",
+    "temperature": {"Pleural Effusion": 1.5, "50% stenosis @ home": None, "a::b": 0.7, "Größe_3": 1.0},
+    "thresholds": {"Pleural Effusion": 0.31, "50% stenosis @ home": None, "a::b": 0.5, "Größe_3": 1.0000000000000002},
     "rule": "youden",
     "samples": 12,
 }
@@ -39,6 +41,9 @@ INFERENCE = {
     "image_size": 224,
     "channels": 3,
     "task": "multilabel",
+    "color": "gray",
+    "pixel_mean": 0.5,
+    "pixel_std": 0.25,
     "encoder": {"kind": "mean", "dim": 8},
     "classes": "$list(@_meta_#network_data_format#outputs#pred#channel_def.values())",
     "points": "@_meta_#operating_points",
@@ -55,7 +60,7 @@ def bundle(tmp_path: Path, repository: Path) -> Path:
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.json", "models"))
     metadata = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
     image = metadata["network_data_format"]["inputs"]["image"]
-    pred = {"type": "probabilities", "format": "classes", "num_channels": 1, "spatial_shape": [1]}
+    pred = {"type": "probabilities", "format": "classes", "num_channels": 1, "spatial_shape": []}
     pred |= {"dtype": "float32", "value_range": [], "channel_def": {"0": "finding"}}
     metadata["network_data_format"] = {"inputs": {"image": image}, "outputs": {"pred": pred}}
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata | {"operating_points": {}}))
@@ -114,6 +119,16 @@ def test_a_packed_run_is_a_sound_bundle_without_paths(bundle: Path, tmp_path: Pa
     assert str(tmp_path) not in "".join(path.read_text(encoding="utf-8") for path in out.rglob("*.json"))
 
 
+def test_the_input_is_described_as_the_run_prepared_it(bundle: Path, tmp_path: Path) -> None:
+    trained(tmp_path)
+    color = {"color": "rgb", "pixel_mean": [0.4, 0.3, 0.2], "pixel_std": [0.2, 0.1, 0.1]}
+    for extra, range_, channels in (({}, [-2.0, 2.0], "gray gray gray"), (color, [-3.0, 8.0], "red green blue")):
+        out = pack_run(**arguments(bundle, tmp_path, settings={"image_size": 32, "encoder": {"dim": 4}, **extra}))
+        metadata = json.loads((out / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        image = metadata["network_data_format"]["inputs"]["image"]
+        assert image["value_range"] == range_ and list(image["channel_def"].values()) == channels.split()
+
+
 def test_points_and_report_may_be_files_and_weights_safetensors(bundle: Path, tmp_path: Path) -> None:
     _, network = trained(tmp_path)
     save_file(network.state_dict(), tmp_path / "model.safetensors")
@@ -155,7 +170,7 @@ def test_a_failed_packing_leaves_the_older_bundle_as_it_was(bundle: Path, tmp_pa
     ("changes", "message"),
     [
         ({"settings": {"image_sise": 32}}, "no setting 'image_sise' at its top level: did you mean 'image_size'"),
-        ({"settings": {"zzz": 1}}, "it has channels, encoder, image_size, task"),
+        ({"settings": {"zzz": 1}}, "it has channels, color, encoder, image_size, pixel_mean, pixel_std, task"),
         ({"settings": {"output_dir": "x"}}, "no setting 'output_dir'"),
         ({"settings": {"classes": ["a"]}}, "no setting 'classes'"),
         ({"settings": {"network_def": {}}}, "no setting 'network_def'"),
@@ -163,8 +178,11 @@ def test_a_failed_packing_leaves_the_older_bundle_as_it_was(bundle: Path, tmp_pa
         ({"settings": {"encoder": {"_target_": "torch.nn.Identity"}}}, "must be a plain value"),
         ({"settings": {"encoder": nn.Identity()}}, "'encoder' is a Identity, which cannot be written"),
         ({"classes": ["a", "b"], "points": None}, "does not fit the network"),
-        ({"points": {"thresholds": {"Effusion": 0.5}}}, "thresholds of 'Effusion', which is none of the classes"),
-        ({"points": {"temperature": {"Effusion": 0.5}}}, "temperature of 'Effusion'"),
+        ({"points": POINTS | {"classes": CLASSES[::-1]}}, "points are for classes"),
+        (
+            {"points": POINTS | {"task": "multiclass"}},
+            "points are for task 'multiclass', but the model has 'multilabel'",
+        ),
         ({"classes": []}, "at least one"),
         ({"classes": "abc"}, "a list of names"),
         ({"classes": ["a", "b", "a"]}, "'a' stands there more than once"),
