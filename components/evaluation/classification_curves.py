@@ -29,13 +29,14 @@ def classification_curves(table: PredictionTable) -> list[Curves]:
             tp, fp = _counts(ranks[known, k], positive)
             P, N = positive.sum(), (~positive).sum()
             roc.append(_line(name, "1 - specificity", fp / N, tp / P))
-            pr.append(_line(f"{name} (prevalence {P / (P + N):.2g})", "recall", tp[1:] / P, tp[1:] / (tp + fp)[1:]))
+            pr.append(_line(f"{name} ({P / (P + N):.2g})", "recall", tp[1:] / P, tp[1:] / (tp + fp)[1:]))
     if not roc:
         return []
     charts = zip(_charts(roc, "ROC: sensitivity", "1 - specificity"), _charts(pr, "Precision", "recall"), strict=True)
     text = (
         "Left: share found of the samples with the class (upwards) for each share of false alarms among those without. "
-        "Right: share of true calls among all calls for each share found; calls by chance reach the prevalence."
+        "Right: share of true calls among all calls for each share found; calls by "
+        "chance reach the prevalence (in brackets)."
     )
     return [Curves(title="At every threshold", curves=[chart for pair in charts for chart in pair], text=text)]
 

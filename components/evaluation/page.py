@@ -99,7 +99,7 @@ def _classes(result: Mapping[str, Any]) -> list[Block]:
     classes = result["classes"]
     counts, scores = _columns(classes)
     blocks: list[Block] = []
-    first = BESIDE - (len(counts) > 2)  # many counts take the place of a score
+    first = _beside(counts)
     starts = [0, *range(first, len(scores), BESIDE)]
     for start, end in zip(starts, [*starts[1:], len(scores)], strict=True):
         shown = scores[start:end]
@@ -150,32 +150,38 @@ def _calibration(result: Mapping[str, Any]) -> list[Block]:
         [_name(name), *(interval_text(found[stage].get(name, [None])) for stage in stages)] for name in measures
     ]
     blocks: list[Block] = [Table(title="Calibration", columns=["score", *names.values()], rows=rows)]
-    lines = [
-        Line(
-            label=names[stage],
-            rows=[
-                {"predicted": predicted, "observed": observed}
-                for predicted, observed in zip(bins["predicted"], bins["observed"], strict=True)
-            ],
-            key="observed",
-        )
-        for stage in stages
-        if (bins := (found.get("bins") or {}).get(stage))
-    ]
-    if lines:
-        ideal = [{"predicted": end, "observed": end} for end in (0.0, 1.0)]
-        lines.append(Line(label="as it should be", rows=ideal, key="observed"))
-        curve = Curve(title="Share that is so", lines=lines, x="predicted", limits=(0, 1))
-        text = "How often what got a probability (to the right) is so (upwards), in bins of equal width."
-        blocks.append(Curves(title="Reliability", curves=[curve], text=text))
+    bins = {names[stage]: found["bins"][stage] for stage in stages if stage in (found.get("bins") or {})}
+    if bins:
+        blocks.append(_reliability(bins))
     return blocks
+
+
+def _reliability(bins: Mapping[str, Mapping[str, Any]]) -> Curves:
+    """Reliability picture, and how many samples each of its points stands for."""
+    observed, shares = [], []
+    for name, entry in bins.items():
+        total = sum(entry["count"]) or 1
+        rows = [
+            {"predicted": predicted, "observed": seen, "share": count / total}
+            for predicted, seen, count in zip(entry["predicted"], entry["observed"], entry["count"], strict=True)
+        ]
+        observed.append(Line(label=name, rows=rows, key="observed"))
+        shares.append(Line(label=name, rows=rows, key="share"))
+    ideal = [{"predicted": end, "observed": end} for end in (0.0, 1.0)]
+    observed.append(Line(label="as it should be", rows=ideal, key="observed"))
+    curves = [
+        Curve(title="Share that is so", lines=observed, x="predicted", limits=(0, 1)),
+        Curve(title="Share of all samples", lines=shares, x="predicted"),
+    ]
+    text = "Left: how often what got a probability is so (upwards), in bins of equal width. Right: how many are there."
+    return Curves(title="Reliability", curves=curves, text=text)
 
 
 def _subgroups(result: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = []
     for column, values in (result.get("subgroups") or {}).items():
         counts, scores = _columns(values)
-        shown = scores[:BESIDE]
+        shown = scores[: _beside(counts)]
         rows = [
             [value, *(_count(entry.get(key)) for key in counts), *(_score(entry.get(key)) for key in shown)]
             for value, entry in values.items()
@@ -192,6 +198,11 @@ def _columns(entries: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[
     kinds = {key: next(entry[key] for entry in entries.values() if key in entry) for key in keys}
     counts = [key for key, value in kinds.items() if value is None or isinstance(value, (int, float))]
     return counts, [key for key, value in kinds.items() if isinstance(value, list)]
+
+
+def _beside(counts: Sequence[str]) -> int:
+    """Scores that fit beside some counts, of which two are as wide as one score."""
+    return max(1, BESIDE - (len(counts) + 1) // 2)
 
 
 def _over(result: Mapping[str, Any]) -> str:
