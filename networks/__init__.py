@@ -8,6 +8,7 @@ if __name__ == "networks":
     raise ImportError("import radbundles.networks, not networks: the folder is part of the package radbundles")
 
 from radbundles.networks.box_detector import BoxDetector as BoxDetector
+from radbundles.networks.build_detector import build_detector as build_detector
 from radbundles.networks.build_encoder import build_encoder as build_encoder
 from radbundles.networks.class_aggregation import ClassAggregation as ClassAggregation
 from radbundles.networks.context_fusion import ContextFusionLayer as ContextFusionLayer

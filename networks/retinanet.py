@@ -30,7 +30,8 @@ class EncoderRetinaNet(BoxDetector):
         num_classes: K.
         image_size: S in pixels, a multiple of the encoder's stride.
         out_channels: channels of the pyramid and of the heads, a multiple of 8.
-        strides: of the levels of the pyramid in pixels, finest first.
+        strides: of the levels of the pyramid in pixels, finest first; by default :func:`level_strides`: 8, 16, 32, 64
+            for a ViT/16 or a ResNet.
         anchors: sides of the anchors in pixels, as many for each level; by default :func:`anchor_sides`.
         ratios: heights over widths of the anchors; every side comes in every ratio, of the same area.
         trained: "all", or "head": the encoder is frozen, and stays in eval mode.
@@ -51,7 +52,7 @@ class EncoderRetinaNet(BoxDetector):
         *,
         image_size: int,
         out_channels: int = 256,
-        strides: Sequence[int] = (8, 16, 32, 64),
+        strides: Sequence[int] | None = None,
         anchors: Sequence[Sequence[float]] | None = None,
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
         trained: Literal["all", "head"] = "all",
@@ -59,6 +60,7 @@ class EncoderRetinaNet(BoxDetector):
         super().__init__(encoder, num_classes=num_classes, image_size=image_size, trained=trained)
         if out_channels < 8 or out_channels % 8:
             raise ValueError(f"out_channels must be a multiple of 8, for the norms of the heads, got {out_channels}")
+        strides = level_strides(self.stride) if strides is None else tuple(strides)
         pyramid = FeaturePyramid(self.channels, self.stride, out_channels=out_channels, strides=strides)
         sides = [list(level) for level in (anchor_sides(image_size, strides) if anchors is None else anchors)]
         if len(sides) != len(strides) or len({len(level) for level in sides}) != 1 or not sides[0]:
@@ -102,6 +104,24 @@ class EncoderRetinaNet(BoxDetector):
 def build_retinanet(encoder: nn.Module, num_classes: int, **settings: Any) -> EncoderRetinaNet:
     """Build a RetinaNet on an encoder; the arguments are those of :class:`EncoderRetinaNet`."""
     return EncoderRetinaNet(encoder, num_classes, **settings)
+
+
+def level_strides(encoder_stride: int, count: int = 4) -> tuple[int, ...]:
+    """Strides of a pyramid, each twice the one before, that an encoder reaches and whose finest is nearest to 8.
+
+    Args:
+        encoder_stride: pixels of the image between two cells of the encoder's map.
+        count: of the levels.
+
+    Returns:
+        For a stride of 4, 8, 16 or 32: 8, 16, 32, 64; for 14: 7, 14, 28, 56.
+    """
+    finest = encoder_stride
+    while finest % 2 == 0 and finest > 8 * 2**0.5:
+        finest //= 2
+    while finest < 8 / 2**0.5:
+        finest *= 2
+    return tuple(finest * 2**level for level in range(count))
 
 
 def anchor_sides(image_size: int, strides: Sequence[int], per_level: int = 3) -> list[list[float]]:

@@ -12,8 +12,8 @@ from monai.apps.detection.utils.anchor_utils import AnchorGenerator
 from monai.apps.detection.utils.box_coder import BoxCoder
 from monai.data.box_utils import box_iou
 
-from radbundles.networks import EncoderRetinaNet, build_encoder, build_retinanet
-from radbundles.networks.retinanet import anchor_sides, decode_boxes
+from radbundles.networks import EncoderRetinaNet, FeaturePyramid, build_encoder, build_retinanet
+from radbundles.networks.retinanet import anchor_sides, decode_boxes, level_strides
 
 VIT = {"kind": "vit", "patch_size": 16, "dim": 16, "depth": 1, "heads": 2}
 
@@ -65,6 +65,15 @@ def test_nodules_and_whole_images_find_an_anchor_of_their_size(size: int, stride
             assert best > (0.5 if wanted >= 1.5 * strides[0] else 0.2), (wanted, ratio)
 
 
+@pytest.mark.parametrize(
+    ("stride", "finest"), [(4, 8), (8, 8), (16, 8), (32, 8), (14, 7), (28, 7), (12, 6), (7, 7), (13, 13), (5, 10)]
+)
+def test_strides_fit_the_encoder_and_begin_near_eight(stride: int, finest: int) -> None:
+    strides = level_strides(stride)
+    assert strides == (finest, 2 * finest, 4 * finest, 8 * finest)
+    FeaturePyramid(8, stride, out_channels=8, strides=strides)  # takes them
+
+
 def test_boxes_are_decoded_as_by_monai() -> None:
     generator = torch.Generator().manual_seed(0)
     corner, size = 50 * torch.rand(30, 2, generator=generator), 1 + 30 * torch.rand(30, 2, generator=generator)
@@ -104,7 +113,8 @@ def test_detections_are_those_of_monais_detector() -> None:
 
 
 def test_frozen_encoder_stays_frozen_and_in_eval_mode() -> None:
-    network = tiny(trained="head").train()
+    network = tiny(trained="head")
+    network.train()
     assert network.training and not network.encoder.training and network.retinanet.training
     network(torch.randn(1, 3, 64, 64)).sum().backward()
     assert all(p.grad is None and not p.requires_grad for p in network.encoder.parameters())
