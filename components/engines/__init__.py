@@ -9,6 +9,7 @@ from radbundles.components.engines.best_model import BestModel
 from radbundles.components.engines.clip_gradients import ClipGradients
 from radbundles.components.engines.early_stop import EarlyStop
 from radbundles.components.engines.ema_teacher import EMATeacher
+from radbundles.components.engines.layer_decay import layer_decay_groups
 from radbundles.components.engines.optimizer import parameter_groups, weight_decay_groups
 from radbundles.components.engines.progress import Progress
 from radbundles.components.engines.resume import Resume
@@ -26,6 +27,7 @@ __all__ = [
     "SeedIterations",
     "WarmupCosine",
     "WriteMetrics",
+    "layer_decay_groups",
     "loss_of",
     "losses_of",
     "move_batch",
