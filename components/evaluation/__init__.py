@@ -20,6 +20,10 @@ from radbundles.components.evaluation.classification_scores import (
     confusion_matrix,
 )
 from radbundles.components.evaluation.classification_table import PredictionTable, hashed_id
+from radbundles.components.evaluation.detection import DetectionEvaluator
+from radbundles.components.evaluation.detection_points import box_points
+from radbundles.components.evaluation.detection_result import DETECTION_SCORES, evaluate_detection, match_table
+from radbundles.components.evaluation.detection_table import DetectionTable
 from radbundles.components.evaluation.facts import sample_facts, subgroup_rows
 from radbundles.components.evaluation.fit_operating_points import FitOperatingPoints
 from radbundles.components.evaluation.operating import operating_points, read_points
@@ -33,7 +37,10 @@ from radbundles.components.evaluation.segmentation_table import SegmentationTabl
 from radbundles.components.evaluation.write_evaluation import WriteEvaluation
 
 __all__ = [
+    "DETECTION_SCORES",
     "ClassificationEvaluator",
+    "DetectionEvaluator",
+    "DetectionTable",
     "Evaluation",
     "Evaluator",
     "Facts",
@@ -47,15 +54,18 @@ __all__ = [
     "binary_temperature",
     "bootstrapped",
     "bounds",
+    "box_points",
     "calibrated_probabilities",
     "calibration_scores",
     "classification_result",
     "confusion_matrix",
+    "evaluate_detection",
     "evaluate_segmentation",
     "evaluation_page",
     "fit_temperature",
     "hashed_id",
     "mask_points",
+    "match_table",
     "operating_points",
     "read_json",
     "read_points",

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from monai.utils import convert_to_numpy
 
 from radbundles.components.metrics.detection_matches import ImageBoxes
 from radbundles.transforms.fitted_frame import FittedFrame
 
-__all__ = ["detected_boxes"]
+__all__ = ["check_boxes", "detected_boxes"]
 
 # What is written of a box and of a score: a result is computed from what stands in its file.
 PIXEL_DIGITS, SCORE_DIGITS = 3, 9
@@ -21,6 +22,9 @@ PIXEL_DIGITS, SCORE_DIGITS = 3, 9
 
 def detected_boxes(batch: Mapping[str, Any], pred: Mapping[str, Any], classes: int) -> dict[str, ImageBoxes]:
     """Rows of one batch by id.
+
+    Detections are cut at the border of their image. What lies in the padding of the square alone is dropped, as it is
+    where a detector answers.
 
     Args:
         batch: of :func:`~radbundles.components.data.collate_boxes`.
@@ -35,9 +39,8 @@ def detected_boxes(batch: Mapping[str, Any], pred: Mapping[str, Any], classes: i
     rows = {}
     for place, id in enumerate(batch["id"]):
         height, width = (int(extent) for extent in batch["size"][place])
-        square = pred["boxes"][place].detach().double().cpu()
         row = ImageBoxes(
-            boxes=convert_to_numpy(FittedFrame(height, width, side).boxes_to_original(square)).round(PIXEL_DIGITS),
+            boxes=convert_to_numpy(pred["boxes"][place].detach().double()),
             scores=convert_to_numpy(pred["scores"][place].detach().double()).round(SCORE_DIGITS),
             classes=convert_to_numpy(pred["box_classes"][place]).astype(np.intp),
             truths=convert_to_numpy(batch["stored_boxes"][place].double()),
@@ -47,7 +50,11 @@ def detected_boxes(batch: Mapping[str, Any], pred: Mapping[str, Any], classes: i
             check_boxes(row, classes)
         except ValueError as error:
             raise ValueError(f"id {id!r}: {error}") from None
-        rows[id] = row
+        stored = FittedFrame(height, width, side).boxes_to_original(torch.from_numpy(row.boxes)).numpy()
+        inside = (stored[:, 2:] > stored[:, :2]).all(axis=1)
+        rows[id] = row._replace(
+            boxes=stored[inside].round(PIXEL_DIGITS), scores=row.scores[inside], classes=row.classes[inside]
+        )
     return rows
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "coco_scores",
     "cut_scores",
     "froc_sensitivity",
+    "in_blocks",
     "official_ecamp_map",
 ]
 
@@ -64,7 +65,7 @@ def average_precision(matches: Matches, weights: Floats) -> Floats:
             areas[:, t] = (best * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(_RECALLS)
         return np.where(total > 0, areas, np.nan)
 
-    return _in_blocks(scores, weights, len(matches.scores))
+    return in_blocks(scores, weights, len(matches.scores))
 
 
 def average_recall(matches: Matches, weights: Floats) -> Floats:
@@ -107,7 +108,7 @@ def froc_sensitivity(matches: Matches, iou: float, weights: Floats, rates: Seque
         known = (weights @ matches.truths > 0)[:, None]
         return np.where(known, np.stack([np.interp(rates, x, y) for x, y in curves]), np.nan)
 
-    return _in_blocks(scores, weights, len(matches.scores))
+    return in_blocks(scores, weights, len(matches.scores))
 
 
 def cut_scores(matches: Matches, iou: float, threshold: float, weights: Floats) -> dict[str, Floats]:
@@ -217,7 +218,7 @@ def class_mean(values: Floats) -> Floats:
         return np.asarray(np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1))
 
 
-def _in_blocks(scores: Callable[[Floats], Floats], weights: Floats, width: int) -> Floats:
-    """Apply a function of [r, N] to blocks of the weights that fit its arrays [r, width] into memory."""
+def in_blocks(scores: Callable[[Floats], Floats], weights: Floats, width: int) -> Floats:
+    """Apply a function of weights [r, N] to blocks of them, so that its arrays [r, width] fit into memory."""
     step = max(1, _BLOCK // max(width, 1))
     return np.concatenate([scores(weights[start : start + step]) for start in range(0, len(weights), step)])
