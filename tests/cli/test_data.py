@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import radbundles.cli.data_command
 from radbundles.cli.app import app
+from radbundles.components.data.layouts import LAYOUTS
 
 assert radbundles.cli.data_command  # adds the commands to the application
 
@@ -73,6 +74,26 @@ def test_nothing_left_is_exit_code_1(table: Path, tmp_path: Path) -> None:
     assert "Nothing came out" in result.stderr and "12 missing_image" in result.stderr
 
 
+def test_options_of_a_layout(tmp_path: Path) -> None:
+    rows = "Path,Edema\ntrain/patient1/study1/view1_frontal.jpg,\n"
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.csv").write_text(rows.replace("train", name))
+        image = tmp_path / f"{name}/patient1/study1/view1_frontal.jpg"
+        image.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    options = ["--option", "blank=absent", "--option", "views=frontal", "--fractions", "1,0,0"]
+    result = run("build", "chexpert", tmp_path, "--out", tmp_path / "a.jsonl", *options)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a.jsonl").read_text().count('"labels": {"Edema": 0}') == 2
+
+
+def test_help_names_every_layout_and_layouts_tells_their_options() -> None:
+    told, listed = run("build", "--help").output, run("layouts").output
+    for name in LAYOUTS:
+        assert name in told and f"\n{name} " in f"\n{listed}"
+    assert "--option blank=unknown|absent" in listed
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -84,7 +105,9 @@ def test_nothing_left_is_exit_code_1(table: Path, tmp_path: Path) -> None:
         (["build", "open-i", "{folder}"], "no folder ecgen-radiology"),
         (["build", "open-i", "{folder}", "--labels", "a"], "for layout csv"),
         (["build", "open-i", "{folder}", "--reports", "a"], "--reports is for mimic-cxr"),
-        (["build", "chexpert", "{folder}"], "layout must be one of"),
+        (["build", "padchest", "{folder}"], "layout must be one of"),
+        (["build", "chexpert", "{folder}", "--option", "blanks=absent"], "no option 'blanks'; is it 'blank'?"),
+        (["build", "csv", "{folder}/t.csv", "--option", "a=b"], "--option is for collections"),
         (["check", "{folder}/no.json"], "no.json does not exist"),
         (["check", "{folder}/t.csv", "--images", "all"], "images must be none, header or pixels"),
     ],

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 _BUILD_HELP = """Make a datalist from a collection on disk, split by patient.
 
-LAYOUT says how the collection lies on disk: csv (a table of your own), mimic-cxr, mimic-cxr-jpg, montgomery,
-open-collection, open-i, shenzhen. SOURCE is its folder, for csv the table.
+LAYOUT says how the collection lies on disk: csv (a table of your own), aptos2019, chest-xray14, chexpert, covidx,
+idrid, mimic-cxr, mimic-cxr-jpg, montgomery, mured, odir-5k, open-collection, open-i, riga, rsna-pneumonia, shenzhen,
+siim-acr. SOURCE is its folder, for csv the table. radbundles data layouts tells what each reads and its options.
+
+Masks and pictures in other forms than PNG, JPEG and DICOM (run lengths, TIFF) are written as PNG into folders masks and
+images beside OUT.
 
 Rows with a fault are left out and recorded in OUT.faults.jsonl.
 
@@ -30,6 +34,10 @@ Example:
 
 radbundles data build csv export.csv --out datalist.json --map image=file --map patient=pid --map report=text --labels
 edema,effusion
+"""
+_LAYOUTS_HELP = """Tell which layouts of collections radbundles data build reads, and their options.
+
+An option shows its default first.
 """
 _CHECK_HELP = """Check a datalist and everything it names: every fault with its row, field and how to mend it.
 
@@ -62,6 +70,10 @@ def build(
     labels: Annotated[str, typer.Option(help="csv: columns that are labels (1, 0, -1, blank), with commas.")] = "",
     delimiter: Annotated[str | None, typer.Option(help="csv: found in the header by default.")] = None,
     encoding: Annotated[str | None, typer.Option(help="csv: UTF-8 by default.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="NAME=VALUE of the layout, see data layouts; may be repeated.", metavar="OPTION"),
+    ] = None,
     reports: Annotated[Path | None, typer.Option(help="mimic-cxr*: folder whose files/ has the reports.")] = None,
     image_dir: Annotated[Path | None, typer.Option(help="Folder that image paths of SOURCE are relative to.")] = None,
     dataset_dir: Annotated[
@@ -80,16 +92,16 @@ def build(
     from radbundles.components.data.build import build_datalist
 
     with _usage_errors():
-        options: dict[str, Any] = {}
+        settings = _layout_options(layout, options or [])
         if layout == "csv":
-            options = {"mapping": _mapping(mapping or []), "labels": [name for name in _list(labels) if name]}
-            options |= {"delimiter": _delimiter(delimiter), "encoding": encoding}
+            settings = {"mapping": _mapping(mapping or []), "labels": [name for name in _list(labels) if name]}
+            settings |= {"delimiter": _delimiter(delimiter), "encoding": encoding}
         elif mapping or labels or delimiter or encoding:
             raise ValueError(f"--map, --labels, --delimiter and --encoding are for layout csv, not {layout!r}")
         if reports is not None:
             if not layout.startswith("mimic-cxr"):
                 raise ValueError(f"--reports is for mimic-cxr and mimic-cxr-jpg, not {layout!r}")
-            options["reports"] = reports
+            settings["reports"] = reports
         report = build_datalist(
             layout,
             source,
@@ -100,11 +112,23 @@ def build(
             sources=sources or (),
             dataset_dir=dataset_dir,
             image_dir=image_dir,
-            **options,
+            **settings,
         )
     _print_build(report)
     if not report.items:
         raise typer.Exit(1)
+
+
+@data_app.command("layouts", help=_LAYOUTS_HELP)
+def layouts() -> None:
+    """See ``_LAYOUTS_HELP``."""
+    from radbundles.components.data.layouts import LAYOUTS
+    from radbundles.components.data.layouts.options import layout_options
+
+    for name, layout in LAYOUTS.items():
+        typer.echo(f"{name:<16} {layout.summary}")
+        for option, values in layout_options(layout.read).items() if name != "csv" else ():
+            typer.echo(f"{'':<16}   --option {option}={values}")
 
 
 @data_app.command("check", help=_CHECK_HELP)
@@ -198,6 +222,15 @@ def _usage_errors() -> Iterator[None]:
         except (ValueError, OSError) as error:
             typer.echo(f"Error: {error}.", err=True)
             raise typer.Exit(2) from None
+
+
+def _layout_options(layout: str, words: list[str]) -> dict[str, Any]:
+    from radbundles.components.data.layouts import LAYOUTS
+    from radbundles.components.data.layouts.options import parse_options
+
+    if words and layout == "csv":
+        raise ValueError("--option is for collections; layout csv has --map, --labels, --delimiter and --encoding")
+    return parse_options(layout, LAYOUTS[layout].read, words) if layout in LAYOUTS else {}
 
 
 def _list(text: str) -> list[str]:

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from radbundles.components.data import build_datalist, load_datalist
+from radbundles.components.data.layouts import LAYOUTS, Layout
 
 
 @pytest.fixture
@@ -97,8 +100,24 @@ def test_a_split_of_its_own_is_kept_unless_fractions_are_given(export: Path, tmp
     assert report.sections["test"]["items"] == report.items == 6 and not report.faults
 
 
+def test_a_split_may_be_left_open_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number in range(200):
+            own = "test" if number < 20 else ("training", "validation")
+            yield number + 1, {"id": str(number), "image": "a.png", "patient": f"p{number // 2}", "split": own}
+
+    monkeypatch.setitem(LAYOUTS, "mine", Layout("mine", read))
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    report = build_datalist("mine", tmp_path, tmp_path / "a.json")
+    assert report.sections["test"]["patients"] == 10 and not report.faults
+    assert 0 < report.sections["validation"]["patients"] < 25
+    assert report.sections["validation"]["items"] == 2 * report.sections["validation"]["patients"]
+    report = build_datalist("mine", tmp_path, tmp_path / "a.json", fractions=(0, 0, 1))
+    assert report.sections["test"]["patients"] == 100
+
+
 def test_wrong_calls_are_refused(export: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="layout must be one of csv, mimic-cxr"):
+    with pytest.raises(ValueError, match="layout must be one of .*csv, .*mimic-cxr"):
         build_datalist("mimic", export, tmp_path / "a.json")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         build_datalist("csv", tmp_path / "no.csv", tmp_path / "a.json")

@@ -311,3 +311,11 @@ def test_cells() -> None:
     ):
         with pytest.raises(ValueError, match=cell):
             parse(cell)
+
+
+def test_empty_trailing_columns_are_left_out(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("image,sex,,\na.png,F,,\nb.png,M\nc.png,F,x,\n,,,\n")
+    items, faults = read("csv", table)
+    assert [item["sex"] for item in items.values()] == ["F", "M"]
+    assert [(fault.row, fault.code) for fault in faults] == [(4, "wrong_value")]
