@@ -52,16 +52,15 @@ class ClassificationMetric(Metric):
         self.score = score
         if labels is not None:
             self._check(np.asarray(labels))
-        # No name has to stand for the whole output: the parts are picked in update.
-        super().__init__(output_transform=lambda output: output)
+        super().__init__(output_transform=_parts)
 
     def reset(self) -> None:
         """Forget all samples."""
         self._rows: dict[str, tuple[NDArray[np.float32], NDArray[Any]]] = {}
 
     def update(self, output: Any) -> None:
-        """Add a batch."""
-        batch, pred = output[Keys.IMAGE], output[Keys.PRED]
+        """Add a batch: what is under ``image`` and ``pred`` in the engine's output."""
+        batch, pred = output
         # bfloat16 has no NumPy type
         logits: torch.Tensor = pred["logits"].detach().float()
         pairs = zip(batch["id"], convert_to_numpy(logits), convert_to_numpy(batch["labels"]), strict=True)
@@ -100,6 +99,11 @@ class ClassificationMetric(Metric):
                 f"the validation section has {lacks}, so {self.score} is not defined on its {len(labels)} samples; "
                 "select weights by the loss instead, or put more samples into the section"
             )
+
+
+def _parts(output: Any) -> tuple[Any, Any]:
+    """Batch and predictions: Ignite takes a pair, and refuses a mapping with other keys than its own."""
+    return output[Keys.IMAGE], output[Keys.PRED]
 
 
 _NONE: NDArray[Any] = np.zeros((0, 1))
