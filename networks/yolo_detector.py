@@ -77,8 +77,9 @@ class YOLOv3Detector(BoxDetector):
             )
         if len(widths) != 3 or expansion < 1 or any(width < 4 or width % (4 * expansion) for width in widths):
             raise ValueError(f"widths must be three multiples of 4 * {expansion} (expansion), got {list(widths)}")
-        official = torch.tensor(ANCHORS) * (image_size / ANCHOR_IMAGE)
-        sizes = official if anchors is None else torch.tensor(anchors, dtype=torch.float32)
+        sizes = torch.tensor(ANCHORS if anchors is None else anchors, dtype=torch.float32, device="cpu")
+        if anchors is None:
+            sizes = sizes * (image_size / ANCHOR_IMAGE)
         if sizes.shape != (3, 3, 2) or not (sizes > 0).all():
             raise ValueError(f"anchors must be three positive widths and heights for each of three grids: {anchors}")
         self.register_buffer("anchors", sizes, persistent=False)
