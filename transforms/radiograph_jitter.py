@@ -14,7 +14,7 @@ class RandRadiographTone(Randomizable, Transform):
     """Change brightness and contrast by random factors, in random order, clamped to [0, 1] after each.
 
     Source: DCXFM, official training transform (color jitter; its saturation does nothing to gray). Contrast changes
-    about the mean of the image. MONAI's intensity transforms neither clamp nor share one probability.
+    about the mean of the image over all channels. MONAI's intensity transforms neither clamp nor share one probability.
 
     Args:
         brightness: factors are uniform in 1 - brightness to 1 + brightness.
@@ -62,7 +62,7 @@ def _contrast(image: torch.Tensor, factor: float) -> torch.Tensor:
 
 
 class RandRadiographNoise(Randomizable, Transform):
-    """Add Gaussian noise to a gray image, independent for each channel of the result, clamped to [0, 1].
+    """Add Gaussian noise to an image, independent for each channel of the result, clamped to [0, 1].
 
     Source: DCXFM, official training transform.
 
@@ -97,7 +97,10 @@ class RandRadiographNoise(Randomizable, Transform):
             self.draw = (deviation, int(self.R.randint(0, 2**31 - 1)))
 
     def __call__(self, image: torch.Tensor, randomize: bool = True) -> torch.Tensor:
-        """Return [channels, H, W] of [1, H, W] in [0, 1]; without noise a view. ``randomize=False`` repeats."""
+        """Return [channels, H, W] of an image [1, H, W] or [channels, H, W] in [0, 1]; without noise a view.
+
+        ``randomize=False`` repeats the last draw.
+        """
         if randomize:
             self.randomize()
         shape = (self.channels, *image.shape[-2:])
