@@ -32,7 +32,7 @@ _SEX = {"magrabiamale": "M", "magrabifemale": "F", "magrabiafemale": "F"}
 _SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 _GET = (
     "get the set with masks from https://github.com/jiwei0921/MRNet (the original at "
-    "https://doi.org/10.7302/Z23R0R29 has outlines in the images instead of masks)"
+    "https://deepblue.lib.umich.edu/data/concern/data_sets/3b591905z has outlines in the images instead of masks)"
 )
 
 
