@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from scipy.special import logit
 
 from radbundles.components.evaluation.operating import DEFAULT_THRESHOLD, read_points
 
@@ -35,7 +36,7 @@ class ClassRule:
     @property
     def level(self) -> float:
         """The threshold among logits that have not been divided by the temperature."""
-        return math.log(self.threshold / (1 - self.threshold)) * (self.temperature or 1.0)
+        return float(logit(self.threshold)) * (self.temperature or 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as JSON values."""

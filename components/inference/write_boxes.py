@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
+from scipy.special import expit
 
 from radbundles.components.inference.answer_files import AnswerFiles
-from radbundles.components.inference.class_rules import ClassRule, at_threshold, class_rules
+from radbundles.components.inference.class_rules import at_threshold, class_rules
 from radbundles.components.inference.output_files import write_picture
 from radbundles.components.inference.panel_sheet import BOX, Color, LabeledBox, Panel, draw_panels
 from radbundles.transforms import FittedFrame
@@ -80,6 +81,9 @@ class WriteBoxes:
             ValueError: if it is not between 0 and 1.
         """
         self.rules = at_threshold(self.rules, threshold)
+        # It may lie below what the detector was judged with.
+        lowest = min(_probability(rule.level, 1.0) for rule in self.rules)
+        self.score_threshold = min(self.score_threshold, float(np.nextafter(lowest, 0)))
 
     def attach(self, engine: Workflow) -> None:
         """Attach to an evaluator whose loader is ``ImageBatches``.
@@ -95,11 +99,9 @@ class WriteBoxes:
         for name, usable in zip(batch["id"], pred.isfinite().all(dim=2).any(dim=1).tolist(), strict=True):
             if not usable:  # the detector passes over such boxes, and would find nothing
                 raise ValueError(f"{name}: not one box of the network's answer has finite numbers")
-        # A user's threshold may lie below the one that the detector was judged with.
-        lowest = min(1 / (1 + np.exp(-rule.level)) for rule in self.rules)
         found = self.network.detect(
             pred,
-            score_threshold=min(self.score_threshold, float(np.nextafter(lowest, 0))),
+            score_threshold=self.score_threshold,
             nms_iou=self.nms_iou,
             max_detections=self.max_detections,
         )
@@ -145,7 +147,7 @@ class WriteBoxes:
             entries = []
             for box, logit in zip(original[of_class], logits[of_class], strict=True):
                 corners = [round(float(edge), 1) for edge in box]
-                probability = round(_probability(logit, rule), 6)
+                probability = round(_probability(logit, rule.temperature or 1.0), 6)
                 entries.append({"box": corners, "probability": probability})
                 rows.append((rule.name, *corners, f"{probability:.6f}"))
                 labeled.append(LabeledBox(box, f"{rule.name} {probability:.2f}", COLORS[place % len(COLORS)]))
@@ -163,5 +165,5 @@ class WriteBoxes:
         )
 
 
-def _probability(logit: float, rule: ClassRule) -> float:
-    return float(np.exp(-np.logaddexp(0, -logit / (rule.temperature or 1.0))))
+def _probability(logit: float, temperature: float) -> float:
+    return float(expit(logit / temperature))

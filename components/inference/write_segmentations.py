@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
+from scipy.special import expit
 
 from radbundles.components.inference.answer_files import AnswerFiles
 from radbundles.components.inference.class_rules import ClassRule, at_threshold, class_rules
@@ -141,7 +142,7 @@ class WriteSegmentations:
 
 def _measured(rule: ClassRule, highest: float, mask: np.ndarray, spacing: Sequence[float] | None) -> dict[str, Any]:
     area = int(np.count_nonzero(mask))
-    peak = float(np.exp(-np.logaddexp(0, -highest / (rule.temperature or 1.0))))
+    peak = float(expit(highest / (rule.temperature or 1.0)))
     entry = {**rule.to_dict(), "peak": round(peak, 6), "area": area, "share": round(area / mask.size, 6)}
     if spacing is not None:
         entry["area_mm2"] = round(area * float(spacing[0]) * float(spacing[1]), 3)
