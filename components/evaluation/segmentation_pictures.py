@@ -20,7 +20,8 @@ from radbundles.transforms import FitRadiograph, LoadRadiograph, LoadTargetsd
 __all__ = ["mask_pictures"]
 
 MOST_CLASSES = 8
-TRUTH, PREDICTED = np.array([0.25, 0.85, 1.0]), np.array([1.0, 0.55, 0.1])  # told apart with any color vision
+# Neither is a gray of a radiograph or a red or yellow of a fundus; they differ in brightness too.
+TRUTH, PREDICTED = np.array([0.25, 0.9, 1.0]), np.array([1.0, 0.2, 0.8])
 
 
 def mask_pictures(
@@ -50,7 +51,7 @@ def mask_pictures(
         ordered = member[np.argsort(dice[member], kind="stable")]
         picked = [ordered[0], ordered[(len(ordered) - 1) // 2], ordered[-1]]
         grid.append([_picture(table, int(row), rows, items) for row in picked])
-    text = "Blue: the true mask. Orange: what was predicted."
+    text = "Light blue: the true outline. Pink: the predicted one, drawn over it."
     if left_out > 0:
         text += f" {left_out} further classes, all with a higher mean Dice, are not shown."
     return [ImageGrid(title="Masks, by Dice", columns=["worst", "middle", "best"], rows=grid, text=text)]

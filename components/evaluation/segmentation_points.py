@@ -24,7 +24,7 @@ PLAIN = 0.5
 def mask_points(table: SegmentationTable, rule: str = "dice") -> dict[str, Any]:
     """Temperature and threshold of each class.
 
-    The threshold is the one of 49 between the scores 0.047 and 0.953 (before calibration) with the highest mean over
+    The threshold is the one of 33 between the scores 0.047 and 0.953 (before calibration) with the highest mean over
     the images; of equals, the one nearest to 0.5. It is told as a calibrated score, that of logits divided by the
     temperature.
 

@@ -29,6 +29,7 @@ from radbundles.components.evaluation import (
     sample_facts,
 )
 from radbundles.components.evaluation.segmentation_rows import MaskRow, unpack_mask
+from radbundles.components.metrics.segmentation_histogram import LEVELS
 from radbundles.losses import SegmentationObjective
 from radbundles.transforms import FitRadiographd, FittedFrame, LoadRadiographd, LoadTargetsd
 
@@ -192,11 +193,9 @@ def test_threshold_is_the_best_of_validation(folder: Path) -> None:
     truth, logits = truths(folder, "validation"), maps(folder, "validation")
     for name in ("lung", "lesion"):
         keys = [key for key in truth if key[1] == name and truth[key].any()]
-        means = {
-            level: np.mean([dice(logits[key], truth[key], level) for key in keys]) for level in np.arange(-24, 25) / 8
-        }
+        means = {level: np.mean([dice(logits[key], truth[key], level) for key in keys]) for level in LEVELS}
         level = math.log(points["thresholds"][name] / (1 - points["thresholds"][name])) * points["temperature"][name]
-        assert means[round(level * 8) / 8] == pytest.approx(max(means.values()))
+        assert means[min(means, key=lambda tried: abs(tried - level))] == pytest.approx(max(means.values()))
         assert max(means.values()) > means[0.0]  # so that a half would have failed
     assert points["thresholds"]["scar"] is None and points["temperature"]["scar"] is None
     assert points["samples"] == 5 and points["rule"] == "dice"
