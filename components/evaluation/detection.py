@@ -13,9 +13,12 @@ from radbundles.components.evaluation.detection_curves import detection_curves
 from radbundles.components.evaluation.detection_points import box_points
 from radbundles.components.evaluation.detection_result import evaluate_detection, match_table
 from radbundles.components.evaluation.detection_table import DetectionTable
+from radbundles.components.evaluation.page import interval_text
 from radbundles.components.evaluation.protocol import Evaluation, Facts
+from radbundles.components.evaluation.result import as_json
 from radbundles.components.metrics.detection_matches import ImageBoxes
 from radbundles.components.metrics.detection_rows import detected_boxes
+from radbundles.components.reports.blocks import Table
 
 __all__ = ["DetectionEvaluator"]
 
@@ -87,4 +90,15 @@ class DetectionEvaluator:
             raise ValueError(f"the operating points are of an overlap of {points['iou']}, not of {self.iou}")
         matches = match_table(table, self.iou)
         result = evaluate_detection(table, points, iou=self.iou, matches=matches, **self.draws)
-        return Evaluation(result, detection_curves(matches, self.classes, self.iou, result["froc"]), table)
+        blocks = [*detection_curves(matches, self.classes, self.iou, result["froc"]), _official(result)]
+        return Evaluation(result, blocks, table)
+
+
+def _official(result: Mapping[str, Any]) -> Table:
+    entry = as_json(result["mean"]["official_map"])
+    return Table(
+        title="ECAMP's own figure",
+        columns=["score", "mean over the classes"],
+        rows=[["official mAP", interval_text(entry)]],
+        text="For comparison with published figures. Only images that have both a true box and a detection count.",
+    )

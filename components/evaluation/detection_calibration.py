@@ -65,6 +65,9 @@ class _Calibration:
         return dict(zip(("ece", "brier"), class_mean(np.stack(columns, axis=2)).T, strict=True))
 
     def _of_class(self, matches: Matches, hits: NDArray[np.bool_], weights: Floats) -> Floats:
+        if not len(hits):
+            return np.full((len(weights), 2), np.nan)
+
         def scores(part: Floats) -> Floats:
             drawn = part[:, matches.images]
             ece, brier = weighted_ece(matches.scores, hits, drawn), weighted_brier(matches.scores, hits, drawn)

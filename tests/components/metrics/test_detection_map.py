@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine
 
 from radbundles.components.metrics import COCO_IOUS, DetectionMAP, ImageBoxes
+from radbundles.components.metrics import detection_map as module
 from radbundles.components.metrics.detection_rows import detected_boxes
 from radbundles.transforms import FittedFrame
 
@@ -58,11 +59,13 @@ def test_rows_are_in_pixels_of_the_stored_image() -> None:
     assert row.scores.tolist() == [0.800000012]  # as float32 has it, to nine digits
 
 
-def test_what_lies_in_the_padding_is_a_detection_without_area() -> None:
+def test_detections_are_cut_at_the_border_and_what_lies_in_the_padding_is_none() -> None:
     batch = output(RIGHT)
-    batch["pred"]["boxes"][0] = torch.tensor([[5.0, 0.0, 20.0, 9.0]])
+    top = float(FRAME.top)
+    batch["pred"]["boxes"][0] = torch.tensor([[5.0, 0.0, 20.0, top], [0.0, 0.0, 32.0, 64.0]])
+    batch["pred"]["scores"][0], batch["pred"]["box_classes"][0] = torch.tensor([0.5, 0.25]), torch.zeros(2)
     row = rows(batch, 1)["i0"]
-    assert row.boxes[0, 1] == row.boxes[0, 3] == 0 and len(row.scores) == 1
+    assert row.boxes.tolist() == [[0, 0, 40, 40]] and row.scores.tolist() == [0.25] and row.classes.tolist() == [0]
 
 
 def run(*outputs: dict[str, Any], **arguments: Any) -> float:
@@ -87,6 +90,12 @@ def test_false_alarms_in_images_without_boxes_count() -> None:
 
 def test_an_image_that_comes_twice_counts_once() -> None:
     assert run(output(RIGHT, FALSE), output(RIGHT)) == run(output(RIGHT, FALSE))
+
+
+def test_images_of_other_processes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = rows(output(FALSE, first=5), 2)
+    monkeypatch.setattr(module, "gather_rows", lambda own: {**own, **elsewhere})
+    assert run(output(RIGHT)) == pytest.approx(0.5)
 
 
 def test_a_second_epoch_starts_anew() -> None:

@@ -87,9 +87,8 @@ def coco_api(
     images: Sequence[ImageBoxes], classes: int, ious: Sequence[float], max_detections: int = 100
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average precision and recall [T, K] by pycocotools; nan where it says -1."""
-    from pycocotools.coco import COCO  # type: ignore[import-untyped]
-    from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
-
+    coco: Any = pytest.importorskip("pycocotools.coco")
+    cocoeval: Any = pytest.importorskip("pycocotools.cocoeval")
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for number, row in enumerate(images, start=1):
@@ -105,7 +104,7 @@ def coco_api(
         for box, score, kind in zip(row.boxes, row.scores, row.classes, strict=True):
             entry = {"image_id": number, "category_id": int(kind) + 1, "score": float(score)}
             results.append(entry | {"bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]})
-    truth = COCO()
+    truth = coco.COCO()
     truth.dataset = {
         "images": [{"id": number} for number in range(1, len(images) + 1)],
         "categories": [{"id": number} for number in range(1, classes + 1)],
@@ -115,7 +114,7 @@ def coco_api(
         truth.createIndex()
         if not results:  # loadRes cannot take an empty list
             results = [{"image_id": 1, "category_id": classes + 1, "score": 0.0, "bbox": [0, 0, 1, 1]}]
-        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes(results), "bbox")
         evaluation.params.iouThrs = np.array(ious)
         evaluation.params.maxDets = [max_detections]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
