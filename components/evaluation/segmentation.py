@@ -36,7 +36,11 @@ class SegmentationEvaluator:
     the official Dice stands beside the others as ``official_dice``.
 
     The batch, made by :func:`~radbundles.components.data.collate_frames`, holds ``id``, ``size`` [B, 2] and, for
-    distances in millimeters, ``spacing`` [B, 2].
+    distances in millimeters, ``spacing`` [B, 2]. In a config, with the points that ``WriteEvaluation`` has too::
+
+        {"_target_": "radbundles.components.evaluation.SegmentationEvaluator",
+         "classes": "@classes", "items": "@test#items",
+         "points": "$os.path.join(@output_dir, 'operating_points.json')"}
 
     Args:
         classes: names of the K classes, in the order of the channels.

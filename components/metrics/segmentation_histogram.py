@@ -45,7 +45,7 @@ def logit_histogram(logits: torch.Tensor, inside: torch.Tensor) -> NDArray[np.in
     Raises:
         ValueError: a logit is not a number.
     """
-    if logits.isnan().any():
+    if logits.amin().isnan():  # far cheaper than to look at each
         raise ValueError("a logit is not a number")
     place = logits.abs().log1p_().mul_(_PER_OCTAVE / math.log(2)).copysign_(logits)
     bins = place.floor_().clamp_(-_LAST, _LAST - 1).to(torch.int16)
