@@ -12,8 +12,8 @@ from monai.apps.detection.metrics.matching import matching_batch
 from monai.data.box_utils import box_iou
 from torch import nn
 
-from radbundles.losses import DetectionObjective
-from radbundles.networks import build_retinanet
+from radbundles.losses import DetectionObjective, YOLOv3Loss
+from radbundles.networks import YOLOv3Detector, build_detector, build_encoder, build_retinanet
 
 
 class Encoder(nn.Sequential):
@@ -79,6 +79,18 @@ def tiny(size: int = 64, classes: int = 2, **settings: Any) -> DetectionObjectiv
     return DetectionObjective(network)
 
 
+def tiny_yolo(size: int = 64, classes: int = 2, **settings: Any) -> DetectionObjective:
+    torch.manual_seed(0)
+    encoder = Encoder(stride=16)
+    network = YOLOv3Detector(
+        encoder, classes, image_size=size, **{"widths": (16, 32, 64), "expansion": 2, "trained": "all", **settings}
+    )
+    return DetectionObjective(network, YOLOv3Loss("best_scale"))
+
+
+DETECTORS = pytest.mark.parametrize("make", [tiny, tiny_yolo])
+
+
 def test_lungs_of_a_few_images_are_found_after_overfitting() -> None:
     batch, objective = lungs(4, 64), tiny()
     with torch.no_grad():
@@ -88,6 +100,12 @@ def test_lungs_of_a_few_images_are_found_after_overfitting() -> None:
     pairs = zip(batch["boxes"], found["boxes"], strict=True)
     best = [torch.as_tensor(box_iou(truth, own[:2])).amax(dim=1) for truth, own in pairs]
     assert torch.cat(best).min() > 0.7
+
+
+def test_lungs_of_a_few_images_are_found_by_yolov3_too() -> None:
+    batch, objective = lungs(4, 64), tiny_yolo()
+    found = overfit(objective, batch, 70, rate=5e-3)
+    assert ap50(found, batch) > 0.95
 
 
 def test_training_gives_losses_and_evaluation_gives_sorted_boxes_too() -> None:
@@ -106,3 +124,99 @@ def test_boxes_that_do_not_fit_the_images_are_refused() -> None:
         objective({**batch, "boxes": batch["boxes"][:1]})
     with pytest.raises(ValueError, match="image 1 of the batch"):
         objective({**batch, "box_classes": [torch.tensor([0, 1]), torch.tensor([0])]})
+
+
+def test_empty_boxes_and_unknown_classes_are_refused() -> None:
+    batch, objective = lungs(1, 64), tiny()
+    with pytest.raises(ValueError, match="without width or height"):
+        objective({**batch, "boxes": [torch.tensor([[5.0, 4, 5, 9], [0, 0, 9, 9]])]})
+    with pytest.raises(ValueError, match=r"classes \[0, 2\], the detector has 0 to 1"):
+        objective({**batch, "box_classes": [torch.tensor([0, 2])]})
+
+
+def test_each_detector_gets_its_own_loss() -> None:
+    vit = {"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}
+    names: dict[Any, str] = {"retinanet": "RetinaNetLoss", "yolov3": "YOLOv3Loss"}
+    for name, loss in names.items():
+        network = build_detector(
+            name, build_encoder(vit, image_size=64), num_classes=2, image_size=64, channels=16, trained="head"
+        )
+        objective = DetectionObjective(network)
+        assert type(objective.loss).__name__ == loss
+        objective(lungs(2, 64))["loss"].backward()
+        assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
+        assert {key.split(".")[0] for key in objective.state_dict()} == {"network"}
+
+
+@DETECTORS
+@pytest.mark.parametrize("boxes", [True, False])
+def test_every_weight_has_a_gradient_with_boxes_and_without(make: Any, boxes: bool) -> None:
+    batch, objective = lungs(2, 64), make()
+    if not boxes:  # a batch of negatives on one of several processes must not stop the others
+        batch |= {"boxes": [torch.zeros(0, 4)] * 2, "box_classes": [torch.zeros(0, dtype=torch.int64)] * 2}
+    result = objective(batch)
+    result["loss"].backward()
+    assert all(value.isfinite() for value in result.values())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.parameters())
+
+
+@DETECTORS
+def test_specks_and_whole_images_give_finite_losses_and_gradients(make: Any) -> None:
+    batch, objective = lungs(2, 64), make(classes=1)
+    batch["boxes"] = [torch.tensor([[0.0, 0, 64, 64], [63, 63, 64, 64]]), torch.tensor([[31.9, 20, 32, 20.1]])]
+    batch["box_classes"] = [torch.tensor([0, 0]), torch.tensor([0])]
+    result = objective(batch)
+    result["loss"].backward()
+    assert all(value.isfinite() and value > 0 for value in result.values())
+    assert all(p.grad.isfinite().all() for p in objective.parameters())
+
+
+def test_a_speck_is_found_beside_a_whole_image() -> None:
+    image = torch.zeros(1, 3, 64, 64)
+    image[:, :, 40:44, 20:24] = 3
+    boxes = [torch.tensor([[0.0, 0, 64, 64], [20, 40, 24, 44]])]
+    batch = {"image": image, "boxes": boxes, "box_classes": [torch.tensor([1, 0])]}
+    assert ap50(overfit(tiny(), batch, 80, rate=3e-3), batch) > 0.95
+
+
+@DETECTORS
+def test_one_class_and_images_without_boxes_train_together(make: Any) -> None:
+    batch, objective = lungs(3, 64), make(classes=1)
+    batch["boxes"][1] = torch.zeros(0, 4)
+    batch["box_classes"] = [torch.zeros(len(own), dtype=torch.int64) for own in batch["boxes"]]
+    before = float(objective(batch)["loss"].detach())
+    result = overfit(objective, batch, 15)
+    assert result["loss"] < before
+    assert len(result["boxes"]) == 3 and all((own == 0).all() for own in result["box_classes"])
+
+
+@DETECTORS
+def test_losses_and_boxes_are_in_full_precision_under_bfloat16(make: Any) -> None:
+    batch, objective = lungs(2, 64), make()
+    with torch.autocast("cpu", torch.bfloat16):
+        result = objective(batch)
+    result["loss"].backward()
+    assert {value.dtype for value in result.values()} == {torch.float32}
+    assert all(p.grad.isfinite().all() for p in objective.parameters())
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = objective.eval()(batch)
+    assert {own.dtype for own in found["boxes"] + found["scores"]} <= {torch.float32}
+
+
+@DETECTORS
+def test_two_runs_are_bit_identical_whatever_the_random_state(make: Any) -> None:
+    weights = []
+    for seed in (1, 2):
+        objective = make()
+        torch.manual_seed(seed)  # training draws nothing
+        overfit(objective, lungs(2, 64), 3)
+        weights.append(objective.state_dict())
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+@DETECTORS
+def test_the_batch_is_not_changed(make: Any) -> None:
+    batch, same = lungs(2, 64), lungs(2, 64)
+    make()(batch)
+    assert torch.equal(batch["image"], same["image"])
+    assert all(torch.equal(a, b) for a, b in zip(batch["boxes"], same["boxes"], strict=True))
