@@ -17,6 +17,7 @@ from radbundles.components.data.fault import Fault, hide_patient
 from radbundles.components.data.layouts import LAYOUTS, folder_of
 from radbundles.components.data.lines import hash64, is_jsonl
 from radbundles.components.data.made_pictures import MadePicturesError, place_pictures, write_pictures
+from radbundles.components.data.same_files import SameFiles
 from radbundles.components.data.schema import SPLITS, item_faults
 from radbundles.components.data.split import FRACTIONS, PatientSplitter
 
@@ -65,6 +66,7 @@ def build_datalist(
     sources: Collection[str] = (),
     dataset_dir: str | os.PathLike[str] | None = None,
     image_dir: str | os.PathLike[str] | None = None,
+    drop_duplicates: bool = False,
     **options: Any,
 ) -> BuildReport:
     """Write the datalist of a collection.
@@ -88,6 +90,7 @@ def build_datalist(
         sources: keep items of these sources.
         dataset_dir: folder that the paths in the datalist are relative to, by default the folder of the datalist.
         image_dir: folder that image and mask paths of the collection are relative to, by default the folder of source.
+        drop_duplicates: leave out, and record, rows whose image file has the content of an earlier one.
         options: options of the layout.
 
     Returns:
@@ -116,6 +119,7 @@ def build_datalist(
     label_names: dict[str, None] = {}
     seen: set[str] = set()
     patients: dict[int | None, str] = {}
+    copies = _Copies() if drop_duplicates else None
 
     def rows(record: Callable[[Fault], None]) -> Iterator[tuple[str, Item]]:
         for row, item in LAYOUTS[layout].read(source, **options):
@@ -143,6 +147,11 @@ def build_datalist(
             except MadePicturesError as error:
                 record(Fault(row, item["id"], error.field, error.code, hide_patient(str(error), item), error.fix))
                 continue
+            if copies is not None:
+                problem = copies.fault(item, row, (out.parent if item["image"] in made else images) / item["image"])
+                if problem is not None:
+                    record(problem)
+                    continue
             seen.add(item["id"])
             if patient is not None:
                 patients[patient] = split
@@ -181,6 +190,29 @@ class _Splitter:
             parts = [part if split in own else 0.0 for split, part in zip(SPLITS, FRACTIONS, strict=True)]
             self._some[own] = PatientSplitter(self._seed, [part / sum(parts) for part in parts])
         return self._some[own](item)
+
+
+class _Copies:
+    """Finds images of the same content, and says so when their labels differ."""
+
+    def __init__(self) -> None:
+        self._files = SameFiles()
+        self._met: list[tuple[str, int]] = []
+
+    def fault(self, item: Item, row: int, path: Path) -> Fault | None:
+        """The fault of a row whose image was there before."""
+        said = hash64(repr(sorted(item.get("labels", {}).items())))
+        earlier = self._files.first(path)
+        self._met.append((item["id"], said))
+        if earlier is None:
+            return None
+        name, labels = self._met[earlier]
+        message = f"the file has the same content as that of id {name!r}"
+        fix = "That one is kept."
+        if labels != said:
+            message += ", but the row has other labels"
+            fix = "That one is kept; find out which labels are right."
+        return Fault(row, item["id"], "image", "duplicate_image", message, fix)
 
 
 class _NothingLeftError(Exception):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from radbundles.components.data.datalist import iter_datalist
 from radbundles.components.data.lines import existing, hash64
 from radbundles.components.data.mask_source import MaskSource
+from radbundles.components.data.same_files import content_hash
 from radbundles.components.data.schema import SPLITS
 from radbundles.components.data.split import patient_key
 
@@ -215,14 +216,10 @@ def _part(path: str) -> int:
 
 
 def _content(path: str) -> int:
-    digest = hashlib.blake2b(digest_size=8)
     try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return content_hash(path)
     except OSError:
         return hash64(path)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def _message(path: Path, rows: _Rows, patients: _Pairs, files: _Pairs) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from radbundles.components.data.datalist import iter_datalist, load_datalist, re
 from radbundles.components.data.fractions import take_fraction
 from radbundles.components.data.lines import existing, is_jsonl
 from radbundles.components.data.mask_source import ABSENT, PRESENT, UNKNOWN
+from radbundles.components.data.natural import natural_key
 from radbundles.components.data.task_items import TaskItems, different_names
 
 logger = logging.getLogger(__name__)
@@ -139,12 +139,7 @@ def datalist_classes(datalist: str | os.PathLike[str]) -> list[str]:
             found.update(item.get("labels", {}))
     if not found:
         raise ValueError(f"{path} has neither label_names nor labels in {TRAINING}: name the classes, or add labels")
-    return sorted(found, key=_natural)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)] + [(-1, name)]
+    return sorted(found, key=natural_key)
 
 
 def _own_names(classes: tuple[str, ...], names: Mapping[str, str]) -> dict[str, list[str]]:

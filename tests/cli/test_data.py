@@ -43,6 +43,18 @@ def test_build_then_check(table: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0 and "No faults" in result.output
 
 
+def test_categories_and_copies_from_the_command_line(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "11.png").write_bytes((tmp_path / "10.png").read_bytes())
+    out = tmp_path / "list.json"
+    fields = ["--map", "image=file", "--map", "category=edema", "--map", "patient=pid"]
+    result = run("build", "csv", table, "--out", out, *fields, "--classes", "1, 0", "--drop-duplicates")
+    assert result.exit_code == 0, result.output
+    assert "11 items" in result.output and "1 duplicate_image" in result.output
+    assert json.loads(out.read_text())["label_names"] == ["1", "0"]
+    result = run("build", "csv", table, "--out", out, "--map", "image=file", "--classes", "a,b")
+    assert result.exit_code == 2 and "need a column for 'category'" in result.output
+
+
 def test_mapping_from_a_file_and_splitting_without_patients_warns(table: Path, tmp_path: Path) -> None:
     mapping = tmp_path / "map.json"
     mapping.write_text('{"image": "file", "label.Edema": "edema"}')

@@ -10,8 +10,21 @@ import re
 _BLANK = frozenset({"", "na", "n/a", "nan", "none", "null", "unknown", "u", "-"})
 _SEX = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M", "o": "O", "other": "O"}
 _YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(y|m|w|d)?[a-z]*\.?", re.IGNORECASE)
-_LABELS = {"1": 1, "0": 0, "-1": -1, "": -1}
+_UNSAID = ("", "unknown", "na", "n/a", "nan", "null", "?")
+_LABELS = {
+    **dict.fromkeys(("1", "yes", "y", "true", "present", "positive", "pos"), 1),
+    **dict.fromkeys(("0", "no", "n", "false", "absent", "negative", "neg"), 0),
+    **dict.fromkeys(("-1", "uncertain", "unclear", *_UNSAID), -1),
+}
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(y|m|w|d)?[a-z]*\.?", re.IGNORECASE)
+_LABELS = {
+    **dict.fromkeys(("1", "yes", "y", "true", "present", "positive", "pos"), 1),
+    **dict.fromkeys(("0", "no", "n", "false", "absent", "negative", "neg"), 0),
+    **dict.fromkeys(("-1", "", "uncertain", "unknown", "unclear", "na", "n/a", "nan", "null", "?"), -1),
+}
 
 
 def parse_sex(cell: str) -> str | None:
@@ -39,12 +52,27 @@ def parse_age(cell: str) -> float | None:
 
 
 def parse_label(cell: str) -> int:
-    """1 present, 0 absent, -1 unknown; a blank cell is unknown; ValueError for anything else."""
-    # Tables that went through pandas hold 1.0 for 1.
-    text = cell.strip().removesuffix(".0")
+    """1 present, 0 absent, -1 unknown from numbers or words; a blank cell is unknown; ValueError for anything else.
+
+    A lone minus may be absent as well as not asked for, and is refused.
+    """
+    text = parse_class(cell).casefold()
     if text not in _LABELS:
-        raise ValueError(f"{cell!r} is no label; write 1 for present, 0 for absent, -1 or nothing for unknown")
+        raise ValueError(
+            f"{cell!r} is no label; write 1 or yes for present, 0 or no for absent, -1, unknown or nothing for unknown"
+        )
     return _LABELS[text]
+
+
+def parse_class(cell: str) -> str:
+    """Name of a class, with single spaces; of a whole number without the decimal point that pandas gives it."""
+    text = " ".join(cell.split())
+    return _WHOLE.sub(r"\1", text)
+
+
+def is_unsaid(cell: str) -> bool:
+    """Whether a cell for a class says that it is not known."""
+    return cell.strip().casefold() in _UNSAID
 
 
 def parse_boxes(cell: str) -> list[list[float]]:

@@ -67,7 +67,12 @@ def build(
         list[str] | None,
         typer.Option("--map", help="csv: FIELD=COLUMN, once for each field, or a .json file of them.", metavar="MAP"),
     ] = None,
-    labels: Annotated[str, typer.Option(help="csv: columns that are labels (1, 0, -1, blank), with commas.")] = "",
+    labels: Annotated[
+        str, typer.Option(help="csv: columns that are labels (1, 0, -1, yes, no, blank), with commas.")
+    ] = "",
+    classes: Annotated[
+        str, typer.Option(help="csv: classes that the field category may be, in order, with commas.")
+    ] = "",
     delimiter: Annotated[str | None, typer.Option(help="csv: found in the header by default.")] = None,
     encoding: Annotated[str | None, typer.Option(help="csv: UTF-8 by default.")] = None,
     options: Annotated[
@@ -87,6 +92,9 @@ def build(
     fractions: Annotated[
         str | None, typer.Option(help="Training, validation, test; replaces a split that the collection has.")
     ] = None,
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out images that are a copy of an earlier file.")
+    ] = False,
 ) -> None:
     """See ``_BUILD_HELP``."""
     from radbundles.components.data.build import build_datalist
@@ -95,9 +103,12 @@ def build(
         settings = _layout_options(layout, options or [])
         if layout == "csv":
             settings = {"mapping": _mapping(mapping or []), "labels": [name for name in _list(labels) if name]}
+            settings |= {"classes": [name for name in _list(classes) if name]}
             settings |= {"delimiter": _delimiter(delimiter), "encoding": encoding}
-        elif mapping or labels or delimiter or encoding:
-            raise ValueError(f"--map, --labels, --delimiter and --encoding are for layout csv, not {layout!r}")
+        elif mapping or labels or classes or delimiter or encoding:
+            raise ValueError(
+                f"--map, --labels, --classes, --delimiter and --encoding are for layout csv, not {layout!r}"
+            )
         if reports is not None:
             if not layout.startswith("mimic-cxr"):
                 raise ValueError(f"--reports is for mimic-cxr and mimic-cxr-jpg, not {layout!r}")
@@ -112,6 +123,7 @@ def build(
             sources=sources or (),
             dataset_dir=dataset_dir,
             image_dir=image_dir,
+            drop_duplicates=drop_duplicates,
             **settings,
         )
     _print_build(report)

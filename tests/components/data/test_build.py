@@ -64,7 +64,7 @@ def test_filters(export: Path, tmp_path: Path) -> None:
 
 def test_faulty_rows_are_left_out_and_recorded(export: Path, tmp_path: Path) -> None:
     rows = export.read_text().splitlines()
-    rows[1:1] = ["no.png,p7,a,,,,", "2.png,p9,a,,yes,,", "3.png,p1,b,,,no.png,", "4.png,p2,a,,,,", "4.png,p2,a,,,,"]
+    rows[1:1] = ["no.png,p7,a,,,,", "2.png,p9,a,,maybe,,", "3.png,p1,b,,,no.png,", "4.png,p2,a,,,,", "4.png,p2,a,,,,"]
     export.write_text("\n".join(rows))
     report = build_datalist("csv", export, tmp_path / "a.jsonl")
     assert report.items == 60
@@ -125,3 +125,26 @@ def test_wrong_calls_are_refused(export: Path, tmp_path: Path) -> None:
         build_datalist("open-i", export, tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"ends with .json or .jsonl"):
         build_datalist("csv", export, tmp_path / "a.txt")
+
+
+def test_copies_of_an_image_can_be_left_out(tmp_path: Path) -> None:
+    """The first of identical files stays; the fault names it and tells when the labels contradict each other."""
+    for name, content in (("a", b"one"), ("b", b"two"), ("c", b"one"), ("d", b"one"), ("e", b"longer")):
+        (tmp_path / f"{name}.png").write_bytes(content)
+    table = tmp_path / "t.csv"
+    table.write_text("image,patient,label.x\na.png,1,1\nb.png,2,0\nc.png,3,1\nd.png,4,0\ne.png,5,1\n")
+    assert build_datalist("csv", table, tmp_path / "all.json").items == 5
+    report = build_datalist("csv", table, tmp_path / "some.json", drop_duplicates=True)
+    assert report.items == 3 and report.faults == {"duplicate_image": 2}
+    faults = [json.loads(line) for line in report.faults_path.read_text().splitlines()]
+    assert [(fault["row"], fault["id"]) for fault in faults] == [(4, "c"), (5, "d")]
+    assert faults[0]["message"] == "the file has the same content as that of id 'a'"
+    assert faults[1]["message"] == "the file has the same content as that of id 'a', but the row has other labels"
+
+
+def test_label_names_follow_the_order_of_the_classes(tmp_path: Path) -> None:
+    """Not that of the rows."""
+    (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / "t.csv").write_text("image,patient,category\na.png,1,late\n")
+    build_datalist("csv", tmp_path / "t.csv", tmp_path / "a.json", classes=["early", "late"])
+    assert json.loads((tmp_path / "a.json").read_text())["label_names"] == ["early", "late"]

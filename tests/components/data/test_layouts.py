@@ -232,7 +232,7 @@ def test_csv_export(tmp_path: Path) -> None:
         "Datei;PID;Befund;Beurteilung;sex;age;Edema;Mass;Maske;Kasten;x0;y0;x1;y1;split\n"
         'img\\1.png;7;"Keine ""Stauung"";\nfrei.";unauffällig;w;045Y;1;;m\\1.png;[[1,2,3,4]];5;6;7.5;8;train\n'
         "img/2.png;8;;;;;0.0;-1;;;;;;;\n"
-        "img/3.png;9;;;;;yes;0;;;;;;;\n"
+        "img/3.png;9;;;;;maybe;0;;;;;;;\n"
         "img/4.png;9;;;;;1;0;;30,2,3,4;;;;;\n"
         "img/5.png;9;;;x;;1;0;;;;;;;\n"
         ";9;;;;;1;0;;;;;;;\n"
@@ -262,6 +262,75 @@ def test_csv_export(tmp_path: Path) -> None:
         (7, "missing_field"),
         (8, "wrong_value"),
     ]
+
+
+def test_category_gives_one_of_several_classes(tmp_path: Path) -> None:
+    """Classes in natural order, of any spelling, with the decimal point of pandas; unknown says nothing."""
+    table = tmp_path / "t.csv"
+    values = ["Grade  10", "grade 2", " GRADE 2 ", "", "unknown", "Grade 1"]
+    table.write_text("image,Befund\n" + "".join(f"{n}.png,{value}\n" for n, value in enumerate(values)))
+    items, faults = read("csv", table, mapping={"category": "Befund"})
+    assert not faults and list(items["0"]["labels"].items()) == [("Grade 1", 0), ("grade 2", 0), ("Grade 10", 1)]
+    assert [[name for name, value in item.get("labels", {}).items() if value] for item in items.values()] == [
+        ["Grade 10"],
+        ["grade 2"],
+        ["grade 2"],
+        [],
+        [],
+        ["Grade 1"],
+    ]
+    table.write_text("image,category\na.png,2.0\nb.png,0.0\n")  # a column named like the field needs no entry
+    assert read("csv", table)[0]["a"]["labels"] == {"0": 0, "2": 1}
+
+
+def test_classes_restrict_and_order_categories(tmp_path: Path) -> None:
+    """Other values are faults that name the nearest class; "unknown" may be a class."""
+    table = tmp_path / "t.csv"
+    values = ["severe", "Mild", "sever", "unknown", "none"]
+    table.write_text("image,category\n" + "".join(f"{n}.png,{value}\n" for n, value in enumerate(values)))
+    items, faults = read("csv", table, classes=["none", "mild", "severe", "Unknown"])
+    assert items["0"]["labels"] == {"none": 0, "mild": 0, "severe": 1, "Unknown": 0}
+    assert list(items["1"]["labels"]) == ["none", "mild", "severe", "Unknown"] and items["1"]["labels"]["mild"] == 1
+    assert items["3"]["labels"]["Unknown"] == 1 and items["4"]["labels"]["none"] == 1
+    assert [(fault.row, fault.code, fault.field) for fault in faults] == [(4, "label_value", "category")]
+    assert "'sever' is none of the classes none, mild, severe, Unknown; is it 'severe'?" in faults[0].message
+    table.write_text("image,x\n" + "".join(f"{n}.png,{n}\n" for n in range(1001)))
+    with pytest.raises(ValueError, match="more than 1000 different values"):
+        read("csv", table, mapping={"category": "x"})
+    with pytest.raises(ValueError, match="classes 0, 1 need a column for 'category'"):
+        read("csv", table, classes=["0", "1"])
+    with pytest.raises(ValueError, match="must be different names"):
+        read("csv", table, mapping={"category": "x"}, classes=["A", "a"])
+
+
+def test_messy_table(tmp_path: Path) -> None:
+    """Byte order mark, spaces around and in names, Windows paths, words as labels, metadata."""
+    table = tmp_path / "t.csv"
+    text = (
+        " File Name ;Patient ID; Pleural Effusion;Scanner Model\n"
+        "site A\\film 1.png ; P 1;Yes;Model X 2\n"
+        ".\\site A\\film 2.dcm;P 1;absent;\n"
+        '"site A/film 3.png";P 2;"  not sure  ";\n'
+    )
+    table.write_text(text, encoding="utf-8-sig")
+    mapping = {"image": "File Name", "patient": "Patient ID", "metadata.scanner model": "Scanner Model"}
+    items, faults = read("csv", table, mapping=mapping, labels=["Pleural Effusion"])
+    assert items == {
+        "site A/film 1": {
+            "id": "site A/film 1",
+            "image": "site A/film 1.png",
+            "patient": "P 1",
+            "labels": {"Pleural Effusion": 1},
+            "metadata": {"scanner model": "Model X 2"},
+        },
+        "site A/film 2": {
+            "id": "site A/film 2",
+            "image": "./site A/film 2.dcm",
+            "patient": "P 1",
+            "labels": {"Pleural Effusion": 0},
+        },
+    }
+    assert [(fault.row, fault.field, fault.code) for fault in faults] == [(4, "label.Pleural Effusion", "label_value")]
 
 
 @pytest.mark.parametrize(
@@ -299,14 +368,19 @@ def test_tables_of_every_unicode_encoding_are_read(tmp_path: Path, encoding: str
 def test_cells() -> None:
     assert [parse_sex(cell) for cell in ("F", " male ", "W", "", "NA", "O")] == ["F", "M", "F", None, None, "O"]
     assert [parse_age(cell) for cell in ("45", "045Y", "6.5", "006M", "nan", "")] == [45, 45, 6.5, 0.5, None, None]
-    assert [parse_label(cell) for cell in ("1", "0.0", "-1.0", " ")] == [1, 0, -1, -1]
+    assert [parse_label(cell) for cell in ("1", "0.0", "-1.00", " ")] == [1, 0, -1, -1]
+    assert [parse_label(cell) for cell in ("Yes", " POSITIVE ", "present", "true", "y")] == [1] * 5
+    assert [parse_label(cell) for cell in ("no", "Negative", "absent", "False", "N")] == [0] * 5
+    assert [parse_label(cell) for cell in ("uncertain", "NaN", "n/a", "unknown", "?")] == [-1] * 5
     assert parse_boxes("1,2,3,4; 5 6 7.5 8") == [[1, 2, 3, 4], [5, 6, 7.5, 8]]
     assert parse_boxes("[]") == parse_boxes("") == []
     for parse, cell in (
         (parse_sex, "x"),
         (parse_age, "old"),
         (parse_age, "200"),
-        (parse_label, "yes"),
+        (parse_label, "maybe"),
+        (parse_label, "-"),
+        (parse_label, "2"),
         (parse_boxes, "1,2,3"),
     ):
         with pytest.raises(ValueError, match=cell):
