@@ -32,12 +32,22 @@ def build_model(config: Mapping[str, Any]) -> PreTrainedModel:
 def load_pretrained_model(
     source: str | Path, *, revision: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> PreTrainedModel:
+    """Read a trained model as :func:`read_pretrained_model` does, without the report of what was left out."""
+    return read_pretrained_model(source, revision=revision, changes=changes)[0]
+
+
+def read_pretrained_model(
+    source: str | Path, *, revision: str | None = None, changes: Mapping[str, Any] | None = None
+) -> tuple[PreTrainedModel, set[str]]:
     """Read a trained model without its pooler; code that comes with it is never run.
 
     Args:
         source: folder with ``config.json`` and weights, or the name of a repository on the Hugging Face Hub.
         revision: commit of that repository, 40 hexadecimal digits.
         changes: values that replace those of the configuration.
+
+    Returns:
+        The model, and the keys of the weights that it has no use for.
 
     Raises:
         ValueError: if a repository is named without a commit, or a tensor of the model is missing in the weights.
@@ -54,7 +64,7 @@ def load_pretrained_model(
     # The library would fill what is missing with noise and only warn.
     if missing := sorted(found["missing_keys"]):
         raise ValueError(f"the weights of {source} lack {len(missing)} tensors of the model, first {missing[:3]}")
-    return model
+    return model, set(found["unexpected_keys"])
 
 
 def _place(source: str | Path, revision: str | None) -> dict[str, Any]:

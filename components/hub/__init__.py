@@ -10,6 +10,7 @@ from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.class_names import check_class_names
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
+from radbundles.components.hub.load_encoder import load_encoder
 from radbundles.components.hub.load_stage1 import load_stage1
 from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.pack_run import pack_run
@@ -33,6 +34,7 @@ __all__ = [
     "find_bundles",
     "list_codecs",
     "literal",
+    "load_encoder",
     "load_stage1",
     "load_weights",
     "pack_run",
