@@ -243,7 +243,9 @@ def _message(path: Path, rows: _Rows, patients: _Pairs, files: _Pairs) -> str:
         noun = "image stands" if files.count == 1 else "images stand"
         least = "at least " if files.count >= _BATCH else ""
         faults.append(f"{least}{files.count} {noun} in two splits as files of the same content, such as {told(files)}")
-        mends.append("list them with radbundles data check --duplicate-images and keep one of each")
+        mends.append(
+            "build the datalist with --drop-duplicates (radbundles data check --duplicate-images lists the copies)"
+        )
     return (
         f"{path.name}: {'. And '.join(faults)}. What is measured on one split is then known from the other. "
         f"To mend it, {', and '.join(mends)}; to run all the same, give --allow_leaks true"
