@@ -57,7 +57,7 @@ class RetinaNetLoss(nn.Module):
         target, image, anchor, truth = self._targets(heads, boxes, box_classes)
         classification = self.focal(logits.flatten(0, 1), target.flatten(0, 1)).sum() / target.sum().clamp(min=1)
         predicted = decode_boxes(deltas[image, anchor], heads["anchors"][anchor])
-        box = self.giou(predicted, truth) / max(len(truth), 1) if len(truth) else 0 * deltas.sum()
+        box = self.giou(predicted, truth) / len(truth) if len(truth) else 0 * deltas.sum()
         return {"loss": classification + self.box_weight * box, "classification": classification, "box": box}
 
     @torch.no_grad()
