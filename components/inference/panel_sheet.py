@@ -106,7 +106,8 @@ def _draw_places(picture: Image.Image, size: tuple[int, int], panel: Panel, font
     for one in panel.boxes:
         x0, y0, x1, y1 = (one.box * np.tile(scale, 2)).tolist()
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=one.color, width=2)
-        draw.text((x0 + 4, y0 + 2), one.label, fill=one.color, font=font)
+        # Radiographs are dark in one place and bright in another.
+        draw.text((x0 + 4, y0 + 2), one.label, fill=one.color, font=font, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _shorten(draw: ImageDraw.ImageDraw, text: str, width: float, font: Font) -> str:

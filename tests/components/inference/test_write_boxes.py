@@ -94,6 +94,18 @@ def test_the_picture_has_the_boxes_in_the_colors_of_their_classes(run: Run, tmp_
     assert len(corner) and corner.min() == 0 and len(set(COLORS)) == len(COLORS)
 
 
+def test_a_photograph_keeps_its_colors_under_the_boxes(run: Run, tmp_path: Path) -> None:
+    pixels = np.zeros((400, 400, 3), dtype=np.uint8)
+    pixels[200:, 200:] = (255, 60, 0)
+    (tmp_path / "eyes").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "eyes" / "eye.png")
+    [record] = run(*writer(tmp_path / "out"), color="rgb", source=tmp_path / "eyes")
+    [found] = record["classes"][0]["boxes"]
+    assert np.abs(np.subtract(found["box"], (200, 200, 400, 400))).max() <= 400 / 128
+    with Image.open(tmp_path / "out" / "eye.png.png") as picture:
+        np.testing.assert_allclose(np.asarray(picture)[-40, -40], (255, 60, 0), atol=3)
+
+
 def test_a_network_that_gives_no_numbers_is_no_network_that_finds_nothing(run: Run, tmp_path: Path) -> None:
     network, one = writer(tmp_path)
     network.forward = lambda image: torch.full((len(image), 3, 6), float("nan"))  # type: ignore[method-assign]
