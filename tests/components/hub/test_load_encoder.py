@@ -218,6 +218,21 @@ def test_stage_two_of_dcxfm_has_its_encoder_one_level_deeper(tmp_path: Path) -> 
     torch.testing.assert_close(encoder(IMAGE), source.eval()(IMAGE))
 
 
+def test_an_official_checkpoint_of_dcxfm_gives_the_student_or_the_teacher(tmp_path: Path) -> None:
+    towers = {"student": randomize(fresh(RESNET, seed=1)), "teacher": fresh(RESNET, seed=2)}
+    state = {
+        f"img_encoder_{one}.{key}": value for one, net in towers.items() for key, value in net.state_dict().items()
+    }
+    state |= {"img_encoder_student.fc.bias": torch.zeros(3), "img_projection_student.weight": torch.zeros(2, 10)}
+    torch.save({"state_dict": state, "epoch": 4}, tmp_path / "dcxfm.ckpt")
+    for image, source in towers.items():
+        encoder = fresh(RESNET)
+        report = load_encoder(encoder, tmp_path / "dcxfm.ckpt", image=image)  # type: ignore[arg-type]
+        torch.testing.assert_close(encoder(IMAGE), source(IMAGE))
+        assert report["format"] == "dcxfm_official"
+        assert_accounts_for(report, [*state, "epoch"])
+
+
 # Published vision transformers
 
 
@@ -237,11 +252,13 @@ def test_a_file_of_mae_loads_without_its_decoder(tmp_path: Path, vit: MaskedViTE
 
 
 def test_a_file_of_timm_loads_without_its_head(tmp_path: Path, vit: MaskedViTEncoder) -> None:
+    vit = vit.half().float()  # what half precision holds
     state = {**clones(vit.state_dict()), "head.weight": torch.zeros(5, 24), "head.bias": torch.zeros(5)}
-    save_file(state, tmp_path / "vit.safetensors")
+    save_file({key: tensor.half() for key, tensor in state.items()}, tmp_path / "vit.safetensors")
     encoder = fresh(norm=True)
     report = load_encoder(encoder, tmp_path / "vit.safetensors")
     torch.testing.assert_close(encoder(IMAGE), features(vit))
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert report["format"] == "timm"
     assert_accounts_for(report, state)
 
