@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radbundles.components.evaluation.bootstrapped import bootstrapped
-from radbundles.components.evaluation.calibration import reliability, weighted_brier, weighted_ece
+from radbundles.components.evaluation.calibration import BINS, reliability
 from radbundles.components.evaluation.detection_points import calibrated_matches
 from radbundles.components.evaluation.detection_table import DetectionTable
 from radbundles.components.evaluation.result import bounds
 from radbundles.components.metrics.detection_matches import Matches
-from radbundles.components.metrics.detection_scores import class_mean, in_blocks
+from radbundles.components.metrics.detection_scores import class_mean
 
 __all__ = ["box_calibration"]
 
@@ -59,23 +59,31 @@ class _Calibration:
 
     def __init__(self, per_class: Sequence[Matches], iou: float) -> None:
         self.classes = [(matches, matches.hits[matches.place(iou)]) for matches in per_class]
+        self.sums = [_sums_by_image(matches, hits) for matches, hits in self.classes]
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
-        columns = [self._of_class(matches, hits, weights) for matches, hits in self.classes]  # [R, 2] each
-        return dict(zip(("ece", "brier"), class_mean(np.stack(columns, axis=2)).T, strict=True))
-
-    def _of_class(self, matches: Matches, hits: NDArray[np.bool_], weights: Floats) -> Floats:
-        if not len(hits):
-            return np.full((len(weights), 2), np.nan)
-
-        def scores(part: Floats) -> Floats:
-            drawn = part[:, matches.images]
-            ece, brier = weighted_ece(matches.scores, hits, drawn), weighted_brier(matches.scores, hits, drawn)
-            return np.stack([ece, brier], axis=1)
-
-        return in_blocks(scores, weights, len(hits))
+        columns: dict[str, list[Floats]] = {"ece": [], "brier": []}
+        for gaps, squares, counts in self.sums:
+            with np.errstate(invalid="ignore"):
+                columns["ece"].append(np.abs(weights @ gaps).sum(axis=1) / (weights @ counts))
+                columns["brier"].append((weights @ squares) / (weights @ counts))
+        return {name: class_mean(np.stack(values, axis=1)) for name, values in columns.items()}
 
     def pooled(self) -> tuple[Floats, NDArray[np.bool_]]:
         """Scores and outcomes of all classes."""
         scores, hits = zip(*((matches.scores, hits) for matches, hits in self.classes), strict=True)
         return np.concatenate(scores), np.concatenate(hits)
+
+
+def _sums_by_image(matches: Matches, hits: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """What each image adds to the gap between score and outcome in each bin [N, bins], to its square, and to the count.
+
+    The bins are those of :func:`~radbundles.components.evaluation.calibration.weighted_ece`, which takes a weight for
+    each detection; summed by image, a resample costs no more than its images.
+    """
+    N, gap = len(matches.truths), matches.scores - hits
+    place = np.minimum((matches.scores * BINS).astype(np.intp), BINS - 1)
+    gaps, squares = np.zeros((N, BINS)), np.zeros(N)
+    np.add.at(gaps, (matches.images, place), gap)
+    np.add.at(squares, matches.images, gap**2)
+    return gaps, squares, np.bincount(matches.images, minlength=N).astype(np.float64)

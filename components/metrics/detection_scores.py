@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from radbundles.components.metrics.detection_matches import COCO_IOUS, OFFICIAL_IOUS, Matches
 
@@ -24,14 +25,13 @@ __all__ = [
     "coco_scores",
     "cut_scores",
     "froc_sensitivity",
-    "in_blocks",
     "official_ecamp_map",
 ]
 
 Floats = NDArray[np.float64]
 FROC_RATES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 _RECALLS = np.linspace(0, 1, 101)
-# Entries of [resamples, detections] at a time: some tens of megabytes, whatever the number of detections.
+# Entries of [resamples, hits] at a time: some tens of megabytes, whatever the number of detections.
 _BLOCK = 2**22
 
 
@@ -47,25 +47,25 @@ def average_precision(matches: Matches, weights: Floats) -> Floats:
     Returns:
         [R, T], ``nan`` where no true box weighs anything.
     """
+    # Precision falls with every false alarm, so its best values are at hits, of which there are few.
+    places = np.flatnonzero(matches.hits.any(axis=0))
 
     def scores(weights: Floats) -> Floats:
-        drawn = weights[:, matches.images]  # [r, D]
-        called = np.cumsum(drawn, axis=1)
-        total = (weights @ matches.truths)[:, None]  # [r, 1]
+        called = _drawn_up_to(places, matches.images, weights)  # [r, hits]
+        drawn = weights[:, matches.images[places]]
+        total = (weights @ matches.truths)[:, None]
         areas = np.zeros((len(weights), len(matches.ious)))
-        for t, hits in enumerate(matches.hits):
-            # Precision falls with every false alarm, so its best values are at hits, of which there are few.
-            places = np.flatnonzero(hits)
-            found = np.cumsum(drawn[:, places], axis=1)  # [r, hits]
+        for t, hit in enumerate(matches.hits[:, places]):
+            found, among = np.cumsum(drawn[:, hit], axis=1), called[:, hit]
             with np.errstate(invalid="ignore", divide="ignore"):
                 recall = found / total
-                precision = np.where(called[:, places] > 0, found / called[:, places], 0)
+                precision = np.where(among > 0, found / among, 0)
             best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
             reached = np.searchsorted(_RECALLS, recall, side="right")  # recalls of the 101 up to each hit
             areas[:, t] = (best * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(_RECALLS)
         return np.where(total > 0, areas, np.nan)
 
-    return in_blocks(scores, weights, len(matches.scores))
+    return _in_blocks(scores, weights, len(places))
 
 
 def average_recall(matches: Matches, weights: Floats) -> Floats:
@@ -96,19 +96,21 @@ def froc_sensitivity(matches: Matches, iou: float, weights: Floats, rates: Seque
     """
     hits = matches.hits[matches.place(iou)]
     ends = np.flatnonzero(np.diff(matches.scores, append=-np.inf))  # last of each run of equal scores
+    # The curve is level but where something is hit, so it is drawn from the ends before and after each rise.
+    rises = np.diff(np.cumsum(hits)[ends], prepend=0) > 0
+    ends = ends[rises | np.append(rises[1:], True)] if len(ends) else ends
 
     def scores(weights: Floats) -> Floats:
-        drawn = weights[:, matches.images]
-        found, false = (np.cumsum(drawn * part, axis=1)[:, ends] for part in (hits, ~hits))  # [r, thresholds]
+        called = _drawn_up_to(ends, matches.images, weights)  # [r, ends]
+        found = _drawn_up_to(ends, matches.images, weights, hits)
+        truths = (weights @ matches.truths)[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            sensitivity = found / (weights @ matches.truths)[:, None]
-            alarms = false / weights.sum(axis=1)[:, None]
+            alarms, sensitivity = (called - found) / weights.sum(axis=1)[:, None], found / truths
         start = np.zeros((len(weights), 1))
         curves = zip(np.hstack([start, alarms]), np.hstack([start, sensitivity]), strict=True)
-        known = (weights @ matches.truths > 0)[:, None]
-        return np.where(known, np.stack([np.interp(rates, x, y) for x, y in curves]), np.nan)
+        return np.where(truths > 0, np.stack([np.interp(rates, x, y) for x, y in curves]), np.nan)
 
-    return in_blocks(scores, weights, len(matches.scores))
+    return _in_blocks(scores, weights, len(ends))
 
 
 def cut_scores(matches: Matches, iou: float, threshold: float, weights: Floats) -> dict[str, Floats]:
@@ -218,7 +220,29 @@ def class_mean(values: Floats) -> Floats:
         return np.asarray(np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1))
 
 
-def in_blocks(scores: Callable[[Floats], Floats], weights: Floats, width: int) -> Floats:
+def _drawn_up_to(
+    ends: NDArray[np.intp], images: NDArray[np.intp], weights: Floats, counted: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Weight of the detections up to some places, these included.
+
+    Args:
+        ends: [E] places, rising.
+        images: [D] image of each detection.
+        weights: [r, N] of the images.
+        counted: [D] which detections count; by default all.
+
+    Returns:
+        [r, E].
+    """
+    D = int(ends[-1]) + 1 if len(ends) else 0
+    part = np.searchsorted(ends, np.arange(D))
+    ones = np.ones(D) if counted is None else counted[:D].astype(np.float64)
+    # A sparse product: [r, D] would be a hundred times as large as what is asked for.
+    sums = csr_matrix((ones, (part, images[:D])), shape=(len(ends), weights.shape[1])) @ weights.T
+    return np.asarray(np.cumsum(sums, axis=0).T)
+
+
+def _in_blocks(scores: Callable[[Floats], Floats], weights: Floats, width: int) -> Floats:
     """Apply a function of weights [r, N] to blocks of them, so that its arrays [r, width] fit into memory."""
     step = max(1, _BLOCK // max(width, 1))
     return np.concatenate([scores(weights[start : start + step]) for start in range(0, len(weights), step)])
