@@ -36,7 +36,7 @@ class PredictionTable:
         classes: names of the K classes.
         ids: of the samples, each once.
         clusters: running number of the patient of each.
-        logits: [N, K], finite.
+        logits: [N, K], finite; rounded to single precision, in which the file has them.
         labels: [N, K], 1 present, 0 absent, -1 unknown. A ``multiclass`` row without exactly one 1 becomes unknown.
         groups: value of each sample in each column, e.g. ``{"sex": "F"}``; the same columns in all.
 
@@ -79,6 +79,7 @@ class PredictionTable:
                 f"id {self.ids[row]!r}: the label of {self.classes[column]} is {self.labels[row, column]}, not 1 "
                 "(present), 0 (absent) or -1 (unknown)"
             )
+        object.__setattr__(self, "logits", self.logits.astype(np.float32).astype(np.float64))
         if self.task == "multiclass":
             one = (self.labels == 1).sum(1, keepdims=True) == 1
             object.__setattr__(self, "labels", np.where(one, self.labels == 1, -1).astype(np.int8))
@@ -104,7 +105,7 @@ class PredictionTable:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the columns ``id``, ``patient``, ``logit <class>``, ``label <class>`` and ``group <column>``.
 
-        Patients are numbered anew in the order of the rows. Reading the file gives back the same float32 logits.
+        Patients are numbered anew in the order of the rows. Reading the file gives back the same logits.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)

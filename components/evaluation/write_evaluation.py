@@ -54,7 +54,8 @@ class WriteEvaluation:
         seeds: seed of each source of randomness, for the manifest.
 
     Raises:
-        ValueError: a column that tells no groups apart, or, when the engine starts, points of another task or classes.
+        ValueError: no items, a column that tells no groups apart, or, when the engine starts, points of another task or
+            other classes.
         FileNotFoundError: there are no such points when the engine starts.
     """
 
@@ -77,6 +78,8 @@ class WriteEvaluation:
         self.evaluator = evaluator
         self.folder = Path(folder)
         self.facts = sample_facts(items, columns, age_bands)
+        if not self.facts:  # MONAI skips a run without batches and goes on
+            raise ValueError(f"there is nothing to evaluate: the section {section!r} has no items")
         self.left_out: Mapping[str, int] = getattr(items, "left_out", {})
         self.points = points
         self.section = section
