@@ -66,9 +66,9 @@ def trained(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
             settings["decoder_widths"] = [8, 8, 8, 8]
             name, network = "ecamp_segmentation", EncoderSegmenter(encoder, len(CLASSES), widths=(8, 8, 8, 8))
         else:
-            settings["head_channels"] = 16
+            settings["detector"] = {"kind": "retinanet", "out_channels": 16}
             name = "ecamp_detection"
-            network = build_detector("retinanet", encoder, num_classes=len(CLASSES), image_size=SIZE, channels=16)
+            network = build_detector(settings["detector"], encoder, len(CLASSES), image_size=SIZE)
         folder = tmp_path_factory.mktemp(task)
         torch.save(network.state_dict(), folder / "model.pt")
         return pack_run(

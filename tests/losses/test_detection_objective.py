@@ -136,11 +136,12 @@ def test_empty_boxes_and_unknown_classes_are_refused() -> None:
 
 def test_each_detector_gets_its_own_loss() -> None:
     vit = {"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}
-    names: dict[Any, str] = {"retinanet": "RetinaNetLoss", "yolov3": "YOLOv3Loss"}
-    for name, loss in names.items():
-        network = build_detector(
-            name, build_encoder(vit, image_size=64), num_classes=2, image_size=64, channels=16, trained="head"
-        )
+    kinds: dict[str, dict[str, Any]] = {
+        "RetinaNetLoss": {"kind": "retinanet", "out_channels": 16},
+        "YOLOv3Loss": {"kind": "yolov3", "widths": [16, 32, 64], "expansion": 4},
+    }
+    for loss, values in kinds.items():
+        network = build_detector(values, build_encoder(vit, image_size=64), 2, image_size=64, trained="head")
         objective = DetectionObjective(network)
         assert type(objective.loss).__name__ == loss
         objective(lungs(2, 64))["loss"].backward()

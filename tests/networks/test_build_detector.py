@@ -6,30 +6,34 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from radbundles.networks import EncoderRetinaNet, YOLOv3Detector, build_detector, build_encoder
 
-VIT = {"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}
+
+@pytest.fixture
+def encoder() -> nn.Module:
+    return build_encoder({"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}, image_size=32)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("retinanet", EncoderRetinaNet), ("yolov3", YOLOv3Detector)])
-@pytest.mark.parametrize("trained", ["all", "head"])
-def test_detectors_of_both_names_score_boxes_and_train_what_they_shall(name: Any, kind: type, trained: Any) -> None:
-    encoder = build_encoder(VIT, image_size=64)
-    network = build_detector(name, encoder, num_classes=3, image_size=64, channels=16, trained=trained)
-    assert isinstance(network, kind)
-    assert network.eval()(torch.zeros(2, 3, 64, 64)).shape[::2] == (2, 7)
-    assert {p.requires_grad for p in encoder.parameters()} == {trained == "all"}
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"kind": "retinanet", "out_channels": 8, "strides": [8, 16]}, EncoderRetinaNet),
+        ({"kind": "yolov3", "widths": [16, 32, 64], "expansion": 4}, YOLOv3Detector),
+    ],
+)
+def test_values_of_a_file_make_a_detector(encoder: nn.Module, values: dict[str, Any], kind: type) -> None:
+    detector = build_detector(values, encoder, 2, image_size=32, trained="head")
+    assert isinstance(detector, kind) and detector.encoder is encoder
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert detector.eval()(torch.zeros(1, 3, 32, 32)).shape[-1] == 4 + 2
 
 
-def test_channels_scale_the_neck_of_yolov3() -> None:
-    network = build_detector(
-        "yolov3", build_encoder(VIT, image_size=64), num_classes=1, image_size=64, channels=16, expansion=4
-    )
-    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    assert shapes["coarse.down.weight"][0] == 128 and shapes["coarse.bottleneck.conv2.weight"][0] == 32
-
-
-def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ValueError, match='"retinanet" or "yolov3", got \'yolo\''):
-        build_detector("yolo", build_encoder(VIT, image_size=64), num_classes=1, image_size=64)  # type: ignore[arg-type]
+def test_unknown_kinds_and_values_are_refused(encoder: nn.Module) -> None:
+    with pytest.raises(ValueError, match="kind of retinanet, yolov3, got 'yolo'"):
+        build_detector({"kind": "yolo"}, encoder, 1, image_size=32)
+    with pytest.raises(ValueError, match="no 'out_channel': is it 'out_channels'"):
+        build_detector({"kind": "retinanet", "out_channel": 8}, encoder, 1, image_size=32)
+    with pytest.raises(ValueError, match="no 'seed'; it takes expansion"):
+        build_detector({"kind": "yolov3", "seed": 8}, encoder, 1, image_size=32)
