@@ -30,9 +30,9 @@ def build_encoder(
         {"kind": "resnet", "depth": 50, "widths": [64, 128, 256, 512], "blocks": [3, 4, 6, 3], "max_pool": true}
         {"kind": "transformers", "config": {"model_type": "swin", "embed_dim": 96}}
 
-    They are :class:`ViTEncoder` (ECAMP, MAE, plain ViTs, also those of transformers), :class:`ResNetEncoder` (DCXFM,
-    ImageNet) and :class:`TransformersImageEncoder` (everything else of the library).
-    :func:`~radbundles.components.hub.load_encoder` fills them from a file.
+    They are :class:`ViTEncoder` (ECAMP, MAE, plain ViTs, also those of transformers; it takes the ``eps`` of its norms,
+    too), :class:`ResNetEncoder` (DCXFM, ImageNet) and :class:`TransformersImageEncoder` (everything else of the
+    library). :func:`~radbundles.components.hub.load_encoder` fills them from a file.
 
     Args:
         encoder: ``kind`` and its values.

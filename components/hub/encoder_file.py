@@ -18,8 +18,8 @@ _IN_FOLDERS = ("models/model.pt", "model.pt", "model.safetensors", "pytorch_mode
 _CHECKPOINTS = ("checkpoints/checkpoint_*.pt", "checkpoint_*.pt")
 _MOVING_AVERAGE = re.compile(r"(^|[._])(teacher|ema)([._]|$)")
 
-# A tensor that every encoder of its kind has, and no other.
-_ANCHORS = {
+# Ends of keys by which an encoder is found: of a tensor that every one of its kind has, and no other.
+ANCHORS = {
     "vit": ("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
     "resnet": ("layer1.0.conv1.weight",),
 }
@@ -104,11 +104,6 @@ def find_encoder(path: Path, anchors: Sequence[str], *, image: str) -> EncoderFi
     )
 
 
-def anchors_of(kind: str) -> tuple[str, ...]:
-    """Ends of keys by which an encoder of a kind, "vit" or "resnet", is found."""
-    return _ANCHORS[kind]
-
-
 def told_heads(path: Path) -> int | None:
     """Attention heads of the encoder, if what lies beside the weights tells them: tensors do not."""
     folder = path if path.is_dir() else path.parent
@@ -179,7 +174,7 @@ def _why_not(places: Sequence[tuple[str, str]], parts: Mapping[str, Mapping[str,
         )
     if places:
         return "holds a teacher (a moving average) alone: ask for it by image='teacher'"
-    kinds = [kind for kind, anchors in _ANCHORS.items() if _places(parts, anchors)]
+    kinds = [kind for kind, anchors in ANCHORS.items() if _places(parts, anchors)]
     if kinds:
         return f"holds an encoder of kind {kinds[0]!r}, the configuration asks for another kind"
     first = next((list(state)[:3] for state in parts.values()), [])

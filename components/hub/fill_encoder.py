@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radbundles.components.hub.encoder_file import (
+    ANCHORS,
     EncoderFile,
-    anchors_of,
     find_encoder,
     locate_weights,
     told_heads,
@@ -57,7 +57,7 @@ def fill_vit(encoder: ViTEncoder, path: Path, image: str) -> dict[str, Any]:
         heads, eps = config.get("num_attention_heads"), config.get("layer_norm_eps", block.norm1.eps)
         if eps != block.norm1.eps:
             notes.append(f"the norms were trained with an epsilon of {eps}, the encoder has {block.norm1.eps}")
-    found = find_encoder(locate_weights(path, image=image), anchors_of("vit"), image=image)
+    found = find_encoder(locate_weights(path, image=image), ANCHORS["vit"], image=image)
     given = vit_tensors(found.tensors)
     _compare(found.path.name, "ViT", vit_sizes(given.tensors), vit_sizes(encoder.state_dict()))
     if heads is None:
@@ -76,7 +76,7 @@ def fill_vit(encoder: ViTEncoder, path: Path, image: str) -> dict[str, Any]:
 
 def fill_resnet(encoder: ResNetEncoder, path: Path, image: str) -> dict[str, Any]:
     """Fill a ResNetEncoder, with the first stages of the file if it has fewer."""
-    found = find_encoder(locate_weights(path, image=image), anchors_of("resnet"), image=image)
+    found = find_encoder(locate_weights(path, image=image), ANCHORS["resnet"], image=image)
     stages = len(encoder.stage_channels)
     given = _resnet_sizes(found.tensors, stages)
     _compare(found.path.name, "ResNet", given, _resnet_sizes(encoder.state_dict(), stages))
