@@ -29,6 +29,7 @@ from radbundles.components.evaluation.fit_operating_points import FitOperatingPo
 from radbundles.components.evaluation.operating import operating_points, read_points
 from radbundles.components.evaluation.page import evaluation_page
 from radbundles.components.evaluation.protocol import Evaluation, Evaluator, Facts, SampleTable
+from radbundles.components.evaluation.read_table import read_table
 from radbundles.components.evaluation.result import as_json, bounds, read_json, write_json
 from radbundles.components.evaluation.segmentation import SegmentationEvaluator
 from radbundles.components.evaluation.segmentation_points import mask_points
@@ -69,6 +70,7 @@ __all__ = [
     "operating_points",
     "read_json",
     "read_points",
+    "read_table",
     "reliability",
     "sample_facts",
     "subgroup_rows",

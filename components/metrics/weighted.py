@@ -11,10 +11,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["weighted_auroc", "weighted_confusion_scores"]
+__all__ = ["run_sums", "weighted_auroc", "weighted_confusion_scores"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+def run_sums(values: Floats, starts: NDArray[np.intp]) -> Floats:
+    """Sums of values [R, N] over runs that begin at these places -> [R, runs]."""
+    # Where no scores are equal, which is common, there is nothing to add up, and adding takes most of the time.
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
 
 
 def weighted_auroc(scores: Floats, positive: Bools, weights: Floats) -> Floats:
@@ -32,8 +38,8 @@ def weighted_auroc(scores: Floats, positive: Bools, weights: Floats) -> Floats:
     ranked = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))  # first of each run of equal scores
     weights = weights[:, order]
-    positives = np.add.reduceat(weights * positive[order], starts, axis=1)  # [R, runs]
-    negatives = np.add.reduceat(weights, starts, axis=1) - positives
+    positives = run_sums(weights * positive[order], starts)  # [R, runs]
+    negatives = run_sums(weights, starts) - positives
     below = np.cumsum(negatives, axis=1) - negatives / 2  # negatives below each run, and half of its own
     pairs = positives.sum(1) * negatives.sum(1)
     with np.errstate(invalid="ignore"):

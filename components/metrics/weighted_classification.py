@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radbundles.components.metrics.weighted import run_sums
+
 __all__ = ["weighted_average_precision", "weighted_confusion", "weighted_cut_scores", "weighted_multiclass_scores"]
 
 Floats = NDArray[np.float64]
@@ -33,8 +35,8 @@ def weighted_average_precision(scores: Floats, positive: Bools, weights: Floats)
     ranked = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))  # first of each run of equal scores
     weights = weights[:, order]
-    gained = np.add.reduceat(weights * positive[order], starts, axis=1)  # [R, runs]
-    called = np.cumsum(np.add.reduceat(weights, starts, axis=1), axis=1)
+    gained = run_sums(weights * positive[order], starts)  # [R, runs]
+    called = np.cumsum(run_sums(weights, starts), axis=1)
     hits = np.cumsum(gained, axis=1)
     precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
     P = hits[:, -1]

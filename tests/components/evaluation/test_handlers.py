@@ -16,7 +16,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 
-from radbundles.components.evaluation import ClassificationEvaluator, PredictionTable
+from radbundles.components.evaluation import ClassificationEvaluator, PredictionTable, read_table
 from radbundles.components.reports import check_manifest
 
 HERE = "radbundles.components.evaluation"
@@ -118,12 +118,21 @@ def test_evaluation_can_be_computed_again_from_its_table(tmp_path: Path, task: A
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["section"] == "test" and found["samples"] == 44 and found["patients"] == 22
     assert {name: entry[0] for name, entry in found["mean"].items()} == pytest.approx(metrics)
-    table = PredictionTable.read(tmp_path / "predictions.csv", task)
+    table = read_table(tmp_path)
+    assert isinstance(table, PredictionTable) and table.task == task
     judge = ClassificationEvaluator(CLASSES, task, resamples=50)
     again = judge.judge(table.hashed("salt"), found["operating_points"]).result
     for part in ("classes", "mean", "calibration", "subgroups"):
         text = json.dumps(again[part], default=lambda array: array.tolist()).replace("NaN", "null")
         assert json.loads(text) == found[part]
+
+
+def test_folder_of_no_evaluation_has_no_table(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no result of an evaluation"):
+        read_table(tmp_path)
+    (tmp_path / "evaluation.json").write_text('{"task": "captions"}')
+    with pytest.raises(ValueError, match="task 'captions'"):
+        read_table(tmp_path)
 
 
 def test_patients_are_nowhere_and_subgroups_part_the_samples(tmp_path: Path) -> None:
