@@ -46,13 +46,15 @@ class ClassificationMetric(Metric):
         ValueError: another score, or labels on which it is not defined, given here or met in an epoch.
     """
 
+    required_output_keys = (Keys.IMAGE, Keys.PRED)
+
     def __init__(self, score: str = "auroc", *, labels: Sequence[Sequence[int]] | NDArray[Any] | None = None) -> None:
         if score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
         self.score = score
         if labels is not None:
             self._check(np.asarray(labels))
-        super().__init__(output_transform=_parts)
+        super().__init__()
 
     def reset(self) -> None:
         """Forget all samples."""
@@ -99,11 +101,6 @@ class ClassificationMetric(Metric):
                 f"the validation section has {lacks}, so {self.score} is not defined on its {len(labels)} samples; "
                 "select weights by the loss instead, or put more samples into the section"
             )
-
-
-def _parts(output: Any) -> tuple[Any, Any]:
-    """Batch and predictions: Ignite takes a pair, and refuses a mapping with other keys than its own."""
-    return output[Keys.IMAGE], output[Keys.PRED]
 
 
 _NONE: NDArray[Any] = np.zeros((0, 1))
