@@ -61,6 +61,21 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of phantoms in which every section has both outcomes of two labels, all grades, masks and boxes."""
+    folder = tmp_path_factory.mktemp("annotated")
+    datalist = write_phantoms(folder, count=24, seed=3, size=96, splits=(0.5, 0.25, 0.25))
+    content = json.loads(datalist.read_text(encoding="utf-8"))
+    for section in ("training", "validation", "test"):
+        for place, item in enumerate(content[section]):
+            item["labels"] = {"calcified": place % 2, "rotated": place // 2 % 2 if place != 5 else -1}
+            item["labels"] |= {f"grade {grade}": int(place % 3 == grade) for grade in range(3)}
+    content["label_names"] = list(content["training"][0]["labels"])
+    datalist.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def command(bundle: Path) -> Callable[..., list[str]]:
     """Make the documented command line for some configs and overrides."""
@@ -120,9 +135,15 @@ def workflow(bundle: Path) -> Callable[..., ConfigWorkflow]:
 def killed_and_whole(
     tmp_path: Path, run: Callable[[list[str]], None], environment: dict[str, str]
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
-    """Last checkpoints of a training that was killed and started again, and of one that was left alone."""
+    """Last checkpoints of a training that was killed and started again, and of one that was left alone.
 
-    def train_both(train: Callable[[Path], list[str]], *, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    ``again`` trains into a folder to the end; by default it runs the command.
+    """
+
+    def train_both(
+        train: Callable[[Path], list[str]], *, epochs: int, again: Callable[[Path], None] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        to_the_end = again or (lambda folder: run(train(folder)))
         victim = subprocess.Popen(
             train(tmp_path / "killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -133,8 +154,8 @@ def killed_and_whole(
         victim.send_signal(signal.SIGKILL)
         assert victim.wait() == -signal.SIGKILL
         assert not final_checkpoint(tmp_path / "killed", epochs), "the run was over before it was killed"
-        run(train(tmp_path / "killed"))
-        run(train(tmp_path / "whole"))
+        to_the_end(tmp_path / "killed")
+        to_the_end(tmp_path / "whole")
         killed, whole = (final_checkpoint(tmp_path / name, epochs) for name in ("killed", "whole"))
         assert killed and whole
         return killed, whole
