@@ -18,13 +18,6 @@ _LABELS = {
     **dict.fromkeys(("0", "no", "n", "false", "absent", "negative", "neg"), 0),
     **dict.fromkeys(("-1", "uncertain", "unclear", *_UNSAID), -1),
 }
-_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(y|m|w|d)?[a-z]*\.?", re.IGNORECASE)
-_LABELS = {
-    **dict.fromkeys(("1", "yes", "y", "true", "present", "positive", "pos"), 1),
-    **dict.fromkeys(("0", "no", "n", "false", "absent", "negative", "neg"), 0),
-    **dict.fromkeys(("-1", "", "uncertain", "unknown", "unclear", "na", "n/a", "nan", "null", "?"), -1),
-}
 
 
 def parse_sex(cell: str) -> str | None:
