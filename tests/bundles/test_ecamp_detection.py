@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigWorkflow, verify_net_in_out
 
 from radbundles.networks import build_detector, build_encoder
 
@@ -158,3 +158,14 @@ def test_shipped_networks_have_the_published_sizes(bundle: Path) -> None:
     every = [one.numel() for one in network.parameters()]
     free = [one.numel() for one in network.parameters() if one.requires_grad]
     assert [round(sum(counts) / 1e6, 2) for counts in (free, every)] == [27.13, 112.93]
+
+
+def test_inference_network_fits_its_metadata(bundle: Path) -> None:
+    """RetinaNet on ViT-B/16 with one class, as the bundle is shipped: corners and score of each anchor."""
+    configs = bundle / "configs"
+    verify_net_in_out(
+        "network_def",
+        meta_file=str(configs / "metadata.json"),
+        config_file=str(configs / "inference.json"),
+        device="cpu",
+    )
