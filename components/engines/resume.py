@@ -44,7 +44,8 @@ class Resume:
 
     Raises:
         ValueError: if ``every`` or ``keep`` is out of range, or, at the start, ``every`` fits no accumulation.
-        RuntimeError: at the start, if the checkpoint belongs to another length of epoch (other data or batch size).
+        RuntimeError: at the start, if the checkpoint belongs to another length of epoch (other data or batch size) or
+            to another network.
     """
 
     def __init__(
@@ -126,7 +127,13 @@ class Resume:
         for name, item in self.objects.items():
             if name not in state:
                 raise RuntimeError(f"{found[-1].name} holds no state of {name!r}: it was written by another config")
-            item.load_state_dict(state[name])
+            try:
+                item.load_state_dict(state[name])
+            except (RuntimeError, ValueError) as error:
+                raise RuntimeError(
+                    f"the state of {name!r} in {found[-1].name} does not fit: it was written by a run with other "
+                    "settings. Give another output_dir, or --resume false to start anew"
+                ) from error
         scaler = getattr(engine, "scaler", None)
         if scaler is not None and "scaler" in state:
             scaler.load_state_dict(state["scaler"])

@@ -195,6 +195,14 @@ def test_other_data_is_refused_with_the_mend(tmp_path: Path) -> None:
         build(tmp_path, items=40, epochs=8).run()
 
 
+def test_another_network_is_refused_with_the_mend(tmp_path: Path) -> None:
+    build(tmp_path).run()
+    trainer = build(tmp_path, epochs=8)
+    trainer.network.layers[0] = nn.Linear(3, 16)  # type: ignore[index, operator]
+    with pytest.raises(RuntimeError, match=r"'network' in checkpoint_\d+\.pt does not fit.*--resume false"):
+        trainer.run()
+
+
 def test_every_must_be_a_multiple_of_accumulation(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every=3"):
         build(tmp_path, every=3, accumulation=2).run()
