@@ -198,7 +198,7 @@ def test_other_data_is_refused_with_the_mend(tmp_path: Path) -> None:
 def test_another_network_is_refused_with_the_mend(tmp_path: Path) -> None:
     build(tmp_path).run()
     trainer = build(tmp_path, epochs=8)
-    trainer.network.layers[0] = nn.Linear(3, 16)  # type: ignore[assignment]
+    trainer.network.layers[0] = nn.Linear(3, 16)  # type: ignore[operator, assignment]
     with pytest.raises(RuntimeError, match=r"'network' in checkpoint_\d+\.pt does not fit.*--resume false"):
         trainer.run()
 
