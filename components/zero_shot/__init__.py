@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from radbundles.components.inference.outline import Polygon
-from radbundles.components.inference.preview import PreviewRadiographd
+from radbundles.components.inference.outline import Polygon as Polygon
+from radbundles.components.inference.preview import PreviewRadiographd as PreviewRadiographd
 from radbundles.components.zero_shot.class_prompts import ClassPrompts
 from radbundles.components.zero_shot.dense_zero_shot import DenseZeroShot
 from radbundles.components.zero_shot.exam_inferer import ExamInferer
@@ -29,8 +29,6 @@ __all__ = [
     "Grounding",
     "ImageEmbedding",
     "Place",
-    "Polygon",
-    "PreviewRadiographd",
     "PromptTable",
     "Prompts",
     "ScoreRule",
