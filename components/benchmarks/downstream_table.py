@@ -198,7 +198,7 @@ def markdown(figures: Mapping[str, Mapping[str, Any]]) -> str:
     for study, fractions in figures.items():
         for fraction, entry in fractions.items():
             for score, values in entry.items():
-                if not isinstance(values, dict) or "pretrained" not in values:
+                if not isinstance(values, dict) or "difference" not in values:
                     continue
                 cells = [f"{NAMES[study][0]} ({entry['images']})", f"{float(fraction):.0%}", score]
                 for init in INITS:
