@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -13,7 +15,7 @@ from radbundles.losses.classification import MultiClassLoss, MultiLabelLoss
 
 
 def classification_loss(
-    task: str, *, labels: NDArray[np.int8] | None = None, label_smoothing: float = 0.0
+    task: Literal["multilabel", "multiclass"], *, labels: NDArray[np.int8] | None = None, label_smoothing: float = 0.0
 ) -> nn.Module:
     """Make the loss of a task, so that a configuration need only name the task.
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from radbundles.networks.box_detector import BoxDetector
 from radbundles.networks.retinanet import EncoderRetinaNet
 from radbundles.networks.yolo_detector import YOLOv3Detector
 
-_KINDS: dict[str, tuple[type[BoxDetector], tuple[str, ...]]] = {
+_KINDS: dict[str, tuple[Callable[..., BoxDetector], tuple[str, ...]]] = {
     "retinanet": (EncoderRetinaNet, ("out_channels", "strides", "anchors", "ratios")),
     "yolov3": (YOLOv3Detector, ("expansion", "anchors", "widths")),
 }

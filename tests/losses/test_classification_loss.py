@@ -38,4 +38,4 @@ def test_smoothing_is_for_exclusive_classes() -> None:
 
 def test_unknown_task_is_refused() -> None:
     with pytest.raises(ValueError, match="'binary'"):
-        classification_loss("binary")
+        classification_loss("binary")  # type: ignore[arg-type]

@@ -45,7 +45,8 @@ def test_boxes_move_with_the_image_and_the_stored_ones_stay() -> None:
         drawn[y0:y1, x0:x1] = 1
     assert torch.equal(found["image"][0].as_tensor() > 0.5, drawn > 0)
     assert found["stored_boxes"].tolist() == sample["boxes"]["nodule"]
-    back = FittedFrame(*found["size"].tolist(), 60).boxes_to_original(found["boxes"])
+    height, width = found["size"].tolist()
+    back = FittedFrame(height, width, 60).boxes_to_original(found["boxes"])
     torch.testing.assert_close(back.double(), found["stored_boxes"], atol=1e-4, rtol=0)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
 from monai.metrics import compute_dice
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -89,7 +90,8 @@ def section_of(folder: Path, section: str) -> tuple[Any, DataLoader[Any]]:
             item = transform(item)
         return item
 
-    return items, DataLoader([sample(item) for item in items], batch_size=2, collate_fn=collate_frames)
+    samples: Any = [sample(item) for item in items]
+    return items, DataLoader(samples, batch_size=2, collate_fn=collate_frames)
 
 
 def engine(loader: Any, *handlers: Any) -> SupervisedEvaluator:
@@ -98,7 +100,7 @@ def engine(loader: Any, *handlers: Any) -> SupervisedEvaluator:
         val_data_loader=loader,
         network=SegmentationObjective(Guess()),
         prepare_batch=move_batch,
-        inferer=lambda inputs, network: network(inputs),
+        inferer=SimpleInferer(),
         val_handlers=list(handlers),
         decollate=False,
     )
@@ -134,7 +136,7 @@ def truths(folder: Path, section: str) -> dict[tuple[str, str], torch.Tensor]:
 
 def maps(folder: Path, section: str) -> dict[tuple[str, str], torch.Tensor]:
     """Logits in original pixels by id and class."""
-    found = {}
+    found: dict[tuple[str, str], torch.Tensor] = {}
     for output in outputs(section_of(folder, section)[1]):
         batch = output["image"]
         for id, logits, (height, width) in zip(

@@ -107,8 +107,8 @@ def test_distance_is_not_defined_to_an_empty_mask() -> None:
 @pytest.mark.parametrize("percentile", [50, 95, 100])
 def test_distance_has_the_unit_of_the_spacing(percentile: float) -> None:
     truth, predicted = blobs(1), blobs(2)
-    pair = [torch.from_numpy(mask)[None, None] for mask in (predicted, truth)]
-    wanted = compute_hausdorff_distance(*pair, include_background=True, percentile=percentile, spacing=[0.2, 0.7])
+    found, true = (torch.from_numpy(mask)[None, None] for mask in (predicted, truth))
+    wanted = compute_hausdorff_distance(found, true, include_background=True, percentile=percentile, spacing=[0.2, 0.7])
     assert hausdorff_distance(truth, predicted, percentile=percentile, spacing=(0.2, 0.7)) == pytest.approx(
         float(wanted), rel=1e-5
     )

@@ -16,7 +16,7 @@ def test_loss_counts_the_more_the_smaller_it_is() -> None:
     def step(_: Engine, loss: float) -> dict[str, dict[str, torch.Tensor]]:
         return {"image": {"image": torch.zeros(2, 1)}, "pred": {"loss": torch.tensor(loss)}}
 
-    engine = Engine(step)  # type: ignore[arg-type]
+    engine = Engine(step)
     selection_metric("loss", labels=np.full((2, 1), -1)).attach(engine, "score")
     assert engine.run([1.0, 2.0]).metrics["score"] == pytest.approx(-1.5)
 
