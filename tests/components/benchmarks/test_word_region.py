@@ -8,7 +8,6 @@ import mmap
 import sys
 
 import pytest
-import torch
 
 from radbundles.components.benchmarks import word_region
 from radbundles.components.benchmarks.word_region import SIZES, features, losses, measure
