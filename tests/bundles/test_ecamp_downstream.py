@@ -287,6 +287,16 @@ def test_evaluation_takes_its_points_from_validation(
     assert manifest["metrics"] and not any(item["patient"] in json.dumps(manifest) for item in test)
 
 
+def test_evaluation_after_a_training_on_several_processes_judges_everything(
+    annotated: Path, finished: Path, settings: Settings, workflow: Make, tmp_path: Path
+) -> None:
+    folders = {"output_dir": str(finished), "results": str(tmp_path)}
+    made = workflow("train", "tiny", "multi_gpu_train", "evaluate", **settings, **folders)
+    made.run()
+    made.finalize()
+    assert read(tmp_path / "evaluation.json")["samples"] == len(read(annotated / "datalist.json")["test"])
+
+
 def test_evaluation_without_points_is_refused(
     finished: Path, settings: Settings, workflow: Make, tmp_path: Path
 ) -> None:
