@@ -38,7 +38,7 @@ class ChatError(Exception):
     """No reply to this conversation; others may fare better. The message holds no text of the conversation."""
 
 
-class ChatUnavailable(Exception):
+class ChatUnavailableError(Exception):
     """No reply to anything: no server, a wrong key, an unknown model. The message says what to mend."""
 
 
@@ -64,7 +64,7 @@ class ChatModel(Protocol):
 
         Returns:
             A future that yields the reply, or raises :class:`ChatError` (this conversation failed) or
-            :class:`ChatUnavailable` (all would fail).
+            :class:`ChatUnavailableError` (all would fail).
         """
         ...
 
