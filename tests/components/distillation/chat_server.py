@@ -16,59 +16,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from tests.components.distillation.server_faults import NO_FAULTS, Faults
+from tests.components.distillation.tiny_model import TinyModel
+
+__all__ = ["MODEL_NAME", "NO_FAULTS", "NO_QUOTE", "ChatServer", "Faults", "report_key", "report_turn"]
+
 MODEL_NAME = "tiny-llama"
 NO_QUOTE = "words that nobody dictated"
-
-
-@dataclass(frozen=True)
-class Faults:
-    """Which share of the reports meets which fault; a report meets at most one of each of the two kinds.
-
-    Transport, for the first one or two requests about a report: ``slow``, ``too_many`` (429), ``error`` (500),
-    ``dropped`` (connection closed in the middle of the body). Content, for the first turn of a conversation:
-    ``truncated`` JSON, ``wrong_shape``, ``hallucinated`` quote; ``permanent`` is one of the first two at every turn.
-    """
-
-    seed: int = 0
-    slow: float = 0.1
-    too_many: float = 0.1
-    error: float = 0.1
-    dropped: float = 0.1
-    truncated: float = 0.05
-    wrong_shape: float = 0.05
-    hallucinated: float = 0.05
-    permanent: float = 0.02
-
-    def transport(self, key: str, earlier: int) -> str | None:
-        """The fault of the request about the report ``key`` after ``earlier`` ones."""
-        name = self._draw(key, "transport", ("slow", "too_many", "error", "dropped"))
-        return name if earlier < 1 + self._number(key, "times") % 2 else None
-
-    def content(self, key: str, first_turn: bool) -> str | None:
-        """The fault of the reply about the report ``key``."""
-        name = self._draw(key, "content", ("permanent", "truncated", "wrong_shape", "hallucinated"))
-        if name == "permanent":
-            return ("truncated", "wrong_shape")[self._number(key, "kind") % 2]
-        return name if first_turn else None
-
-    def _draw(self, key: str, what: str, names: Sequence[str]) -> str | None:
-        point = self._number(key, what) / 2**64
-        for name in names:
-            point -= getattr(self, name)
-            if point < 0:
-                return name
-        return None
-
-    def _number(self, key: str, what: str) -> int:
-        return int.from_bytes(hashlib.sha256(f"{self.seed} {what} {key}".encode()).digest()[:8], "big")
-
-
-NO_FAULTS = Faults(slow=0, too_many=0, error=0, dropped=0, truncated=0, wrong_shape=0, hallucinated=0, permanent=0)
 
 
 def report_turn(messages: Sequence[Mapping[str, str]]) -> int:
@@ -93,113 +51,6 @@ def _is_faulty(messages: Sequence[Mapping[str, str]], turn: int) -> bool:
 def report_key(messages: Sequence[Mapping[str, str]]) -> str:
     """SHA-256 of the message with the report, by which the server counts."""
     return hashlib.sha256(messages[report_turn(messages)]["content"].encode()).hexdigest()
-
-
-class TinyModel:
-    """A Llama of one layer with seeded random weights, over bytes; its preferences decide where a schema leaves a choice.
-
-    Weights are drawn wide, since the usual ones give nearly the same distribution after any context.
-    """
-
-    context = 48  # tokens it looks back
-
-    def __init__(self) -> None:
-        import torch
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-        from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-        vocabulary = {piece: number for number, piece in enumerate(("<pad>", "<end>", *alphabet))}
-        core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-        core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        core.decoder = decoders.ByteLevel()
-        self.tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<end>")
-        self.tokenizer.chat_template = (
-            "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
-            "{% if add_generation_prompt %}[assistant] {% endif %}"
-        )
-        config = LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            initializer_range=0.4,
-            pad_token_id=0,
-            bos_token_id=None,
-            eos_token_id=1,
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.network = LlamaForCausalLM(config).eval()
-        self._lock = threading.Lock()
-
-    def tokens(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text)
-        return ids
-
-    def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
-
-    def write(self, messages: Sequence[Mapping[str, str]], count: int) -> str:
-        """Greedy text without constraint: random words."""
-        ids = self.tokens(self.prompt(messages))
-        start = len(ids)
-        for _ in range(count):
-            ids.append(self._best(ids, range(2, len(self.tokenizer))))
-        text: str = self.tokenizer.decode(ids[start:])
-        return text
-
-    def fill(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], quotes: Sequence[str]) -> str:
-        """JSON that meets a schema, greedy among what the schema allows; free strings are taken from ``quotes``."""
-        ids = self.tokens(self.prompt(messages))
-        start = len(ids)
-        self._value(ids, schema, sorted(set(quotes)))
-        text: str = self.tokenizer.decode(ids[start:])
-        return text
-
-    def _value(self, ids: list[int], schema: Mapping[str, Any], quotes: Sequence[str]) -> None:
-        if "enum" in schema:
-            self._choose(ids, [json.dumps(value) for value in schema["enum"]])
-        elif schema["type"] == "object":
-            for number, (name, inner) in enumerate(schema["properties"].items()):
-                ids += self.tokens(f"{', ' if number else '{'}{json.dumps(name)}: ")
-                self._value(ids, inner, quotes)
-            ids += self.tokens("}")
-        elif schema["type"] == "array":
-            ids += self.tokens("[")
-            many = 3 if schema["items"]["type"] == "object" else 1
-            for number in range(many if quotes else 0):
-                # it may stop where a comma or, at first, an item could stand
-                if self._choose(ids, ["]", ", " if number else " "]) == "]":
-                    return
-                self._value(ids, schema["items"], quotes if many > 1 else [q for q in quotes if " " not in q])
-            ids += self.tokens("]")
-        elif schema["type"] == "string":
-            self._choose(ids, [json.dumps(quote, ensure_ascii=False) for quote in quotes])
-        else:
-            raise ValueError(f"no way to fill a schema of type {schema['type']!r}")
-
-    def _choose(self, ids: list[int], choices: Sequence[str]) -> str:
-        """Append one of the choices, taken token by token where they part."""
-        left = [(self.tokens(choice), choice) for choice in choices]
-        place = 0
-        while len(left) > 1:
-            allowed = sorted({choice[place] for choice, _ in left})
-            best = allowed[0] if len(allowed) == 1 else self._best(ids, allowed)
-            ids.append(best)
-            left = [pair for pair in left if pair[0][place] == best]
-            place += 1
-        ids += left[0][0][place:]
-        return left[0][1]
-
-    def _best(self, ids: Sequence[int], allowed: Sequence[int]) -> int:
-        import torch
-
-        with self._lock, torch.inference_mode():
-            logits = self.network(input_ids=torch.tensor([ids[-self.context :]]), use_cache=False).logits[0, -1]
-            return allowed[int(logits[list(allowed)].argmax())]
 
 
 def _quotes(text: str) -> list[str]:
@@ -291,7 +142,7 @@ class ChatServer:
             return json.dumps({"findings": [made_up, *json.loads(text)["findings"]]}), "stop"
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or 10**6
         ids = self.model.tokens(text)
-        return (text, "stop") if len(ids) <= limit else (self.model.tokenizer.decode(ids[:limit]), "length")
+        return (text, "stop") if len(ids) <= limit else (self.model.text(ids[:limit]), "length")
 
 
 def _first_enum(schema: Mapping[str, Any]) -> str:
@@ -335,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802: the name that http.server calls
+    def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
         if self.path != "/v1/models":
             return self._error(404, "no such page")
         self._send(200, {"object": "list", "data": [{"id": MODEL_NAME, "object": "model", "created": 0}]})
