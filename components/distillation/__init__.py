@@ -8,6 +8,14 @@ from radbundles.components.distillation.answer import Answer, Fault, read_answer
 from radbundles.components.distillation.entity_file import entity_file
 from radbundles.components.distillation.interface import Distiller
 from radbundles.components.distillation.job import distill_datalist
+from radbundles.components.distillation.label_table import (
+    LabelRow,
+    make_labels,
+    part_of,
+    read_label_table,
+    write_labels,
+)
+from radbundles.components.distillation.labels import LabeledReport, check_labels, read_labels
 from radbundles.components.distillation.prompt import Prompt
 from radbundles.components.distillation.rules import RuleDistiller
 from radbundles.components.distillation.schema import distilled_schema, record_faults
@@ -16,11 +24,19 @@ __all__ = [
     "Answer",
     "Distiller",
     "Fault",
+    "LabelRow",
+    "LabeledReport",
     "Prompt",
     "RuleDistiller",
+    "check_labels",
     "distill_datalist",
     "distilled_schema",
     "entity_file",
+    "make_labels",
+    "part_of",
     "read_answer",
+    "read_label_table",
+    "read_labels",
     "record_faults",
+    "write_labels",
 ]
