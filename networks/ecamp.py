@@ -27,7 +27,7 @@ class ECAMP(nn.Module):
     converted weights, ``sr_final_relu=True`` and the same noise the outputs are those of the official model.
 
     Parts: ``encoder``, ``decoder``, ``super_resolution``, ``visual_projection``, ``text``, ``head``. Downstream tasks
-    use ``encoder``, whose keys are those of a timm vision transformer.
+    use ``encoder``, whose keys are those of a timm vision transformer. ``sizes`` holds the arguments.
 
     Deviations from the official code: the position table follows MAE (Q18), the super-resolved image may be
     negative (Q13), the mask ratio is an argument (Q15), any device works (Q16), and nothing without a gradient is
@@ -81,7 +81,9 @@ class ECAMP(nn.Module):
         position_table: PositionFormula = "mae",
         sr_final_relu: bool = False,
     ) -> None:
+        sizes = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
+        self.sizes = sizes
         if image_size % (2 * patch_size):
             raise ValueError(f"image_size {image_size} is not a multiple of twice the patch_size {patch_size}")
         patches = (image_size // (2 * patch_size)) ** 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from radbundles.components.data.context_windows import ContextWindows
 from radbundles.components.data.distilled import DistilledText
 from radbundles.components.data.labeled_sentences import LabeledSentences
 from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines, parse_json
@@ -61,6 +62,7 @@ def load_datalist(
     base_dir: str | os.PathLike[str] | None = None,
     distilled: str | os.PathLike[str] | None = None,
     sentences: str | os.PathLike[str] | None = None,
+    windows: str | os.PathLike[str] | None = None,
 ) -> Sequence[Item]:
     """Open one section of a datalist for a dataset such as ``monai.data.Dataset``.
 
@@ -73,6 +75,8 @@ def load_datalist(
         sentences: JSON Lines file of ``radbundles sentences``; its sentences are joined by id as
             ``item["sentences"]``, and its labels take the place of ``item["labels"]``. Items without a sentence are
             left out and their number is logged.
+        windows: JSON Lines file of ``radbundles windows``; its context windows are joined by id as ``item["window"]``,
+            in the place of those that the datalist has.
 
     Returns:
         Sequence of items with joined paths. It can be pickled and is safe in threads and worker processes.
@@ -80,7 +84,8 @@ def load_datalist(
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: unknown section, a section without items, an item against the contract, items without distilled
-            text or without a record of sentences (with their count and first ids), or no item with a sentence.
+            text, a record of sentences or a context window (with their count and first ids), or no item with a
+            sentence.
     """
     path = existing(path)
     if section not in SPLITS:
@@ -88,13 +93,17 @@ def load_datalist(
     base = str(path.parent if base_dir is None else base_dir)
     texts = None if distilled is None else DistilledText(distilled)
     records = None if sentences is None else LabeledSentences(sentences)
+    places = None if windows is None else ContextWindows(windows)
     if is_jsonl(path):
-        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=texts is not None or records is not None)
+        joins = texts is not None or records is not None or places is not None
+        lazy = JsonLinesSection(path, section, base_dir=base, index_ids=joins)
         if texts is not None:
             texts.require(lazy.id_hashes, lambda place: lazy[place]["id"])
+        if places is not None:
+            places.require(lazy.id_hashes, lambda place: lazy[place]["id"])
         if records is not None:
             lazy.keep(records.said(lazy.id_hashes, lambda place: lazy[place]["id"]))
-        lazy.distilled, lazy.sentences = texts, records
+        lazy.distilled, lazy.sentences, lazy.windows = texts, records, places
         return lazy
 
     document = read_document(path)
@@ -110,6 +119,10 @@ def load_datalist(
         texts.require(hashes, lambda place: joined[place]["id"])
         for item in joined:
             item["distilled"] = texts[item["id"]]
+    if places is not None:
+        places.require(hashes, lambda place: joined[place]["id"])
+        for item in joined:
+            places.join(item)
     if records is not None:
         joined = [joined[place] for place in records.said(hashes, lambda place: joined[place]["id"])]
         for item in joined:

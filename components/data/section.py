@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from radbundles.components.data.context_windows import ContextWindows
 from radbundles.components.data.distilled import DistilledText
 from radbundles.components.data.labeled_sentences import LabeledSentences
 from radbundles.components.data.lines import LineReader, hash64, iter_lines, line_id, parse_json
@@ -44,6 +45,7 @@ class JsonLinesSection(Sequence[Item]):
         self.base_dir = base_dir
         self.distilled: DistilledText | None = None
         self.sentences: LabeledSentences | None = None
+        self.windows: ContextWindows | None = None
         self._reader = LineReader(path)
         offsets, rows, hashes = array.array("q"), array.array("i"), array.array("Q")
         counts = dict.fromkeys(SPLITS, 0)
@@ -89,6 +91,8 @@ class JsonLinesSection(Sequence[Item]):
             item["distilled"] = self.distilled[item["id"]]
         if self.sentences is not None:
             self.sentences.join(item)
+        if self.windows is not None:
+            self.windows.join(item)
         return item
 
     def keep(self, places: NDArray[np.int64]) -> None:

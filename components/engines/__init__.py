@@ -12,6 +12,7 @@ from radbundles.components.engines.ema_teacher import EMATeacher
 from radbundles.components.engines.layer_decay import layer_decay_groups
 from radbundles.components.engines.optimizer import parameter_groups, weight_decay_groups
 from radbundles.components.engines.progress import Progress
+from radbundles.components.engines.record_network import RecordNetwork
 from radbundles.components.engines.resume import Resume
 from radbundles.components.engines.schedule import WarmupCosine
 from radbundles.components.engines.seeding import SeedIterations
@@ -23,6 +24,7 @@ __all__ = [
     "EMATeacher",
     "EarlyStop",
     "Progress",
+    "RecordNetwork",
     "Resume",
     "SeedIterations",
     "WarmupCosine",

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from monai.bundle import ConfigParser
     from torch import nn
 
-# What belongs to a run and not to the weights.
+# What belongs to a run and not to the weights; the entities of a run are masked in reports, those of inference asked.
 _OF_THE_RUN = frozenset(
-    "about amp bundle_root dataset_dir device imports num_workers batch_size output_dir seed tokenizer weights".split()
+    "about amp bundle_root dataset_dir device entities imports num_workers batch_size output_dir seed tokenizer "
+    "weights".split()
 )
 _LOAD_TEXT = "radbundles.networks.load_text_encoder"
 _BUILD = "radbundles.networks.pretrained_model.build_model"

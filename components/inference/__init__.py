@@ -16,6 +16,7 @@ from radbundles.components.inference.entity_prompts import entity_prompts
 from radbundles.components.inference.image_folder import ImageBatches, gather_images, list_images
 from radbundles.components.inference.outline import Polygon, outline
 from radbundles.components.inference.panel_sheet import LabeledBox, Panel, draw_panels
+from radbundles.components.inference.place_windows import Placed, place_windows
 from radbundles.components.inference.preview import PreviewRadiographd
 from radbundles.components.inference.radiograph_check import (
     Concern,
@@ -24,11 +25,13 @@ from radbundles.components.inference.radiograph_check import (
     require_radiograph,
 )
 from radbundles.components.inference.require_radiographd import RequireRadiographd
+from radbundles.components.inference.trained_ecamp import TrainedECAMP, load_trained_ecamp
 from radbundles.components.inference.write_boxes import WriteBoxes
 from radbundles.components.inference.write_labels import WriteLabels
 from radbundles.components.inference.write_maps import DescribeInferer, WriteEntityMaps
 from radbundles.components.inference.write_masks import write_masks
 from radbundles.components.inference.write_segmentations import WriteSegmentations
+from radbundles.components.inference.write_windows import write_windows
 
 __all__ = [
     "AnswerFiles",
@@ -38,10 +41,12 @@ __all__ = [
     "ImageBatches",
     "LabeledBox",
     "Panel",
+    "Placed",
     "Polygon",
     "PreviewRadiographd",
     "RadiographRefused",
     "RequireRadiographd",
+    "TrainedECAMP",
     "WindowSummary",
     "WriteBoxes",
     "WriteEntityMaps",
@@ -59,8 +64,11 @@ __all__ = [
     "entity_prompts",
     "gather_images",
     "list_images",
+    "load_trained_ecamp",
     "outline",
+    "place_windows",
     "report_attention_transform",
     "require_radiograph",
     "write_masks",
+    "write_windows",
 ]

@@ -5,22 +5,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.transforms import Compose, NormalizeIntensityd, RepeatChanneld
 
-from radbundles.components.data.collate import collate_reports
 from radbundles.components.data.datalist import iter_datalist, read_document, write_datalist
-from radbundles.components.data.fault import hide_patient
+from radbundles.components.data.distilled import DistilledText
 from radbundles.components.data.lines import is_jsonl
-from radbundles.components.data.section import join_paths
-from radbundles.components.inference.attention_windows import context_windows
+from radbundles.components.inference.place_windows import Transform, place_windows
 from radbundles.components.metrics.regions import MEAN, STD
 from radbundles.networks import ECAMP
 from radbundles.transforms import (
@@ -31,8 +28,7 @@ from radbundles.transforms import (
     ResizeRadiographd,
     TokenizeReportd,
 )
-
-Row = tuple[int, str, dict[str, Any]]
+from radbundles.transforms.compose_report import end_sentence
 
 
 @dataclass
@@ -58,6 +54,7 @@ def report_attention_transform(
     entities: Sequence[str] | str | os.PathLike[str] = ECAMP_ENTITIES,
     mean: float = MEAN,
     std: float = STD,
+    distilled: str | os.PathLike[str] | None = None,
 ) -> Compose:
     """Turn an item into the whole image and the un-masked report, as ``ECAMP.cross_attention`` wants them.
 
@@ -68,6 +65,8 @@ def report_attention_transform(
         entities: words or lexicon, see :func:`radbundles.transforms.entity_forms`.
         mean: of the images the network was trained on.
         std: likewise.
+        distilled: file of ``radbundles distill`` for a network that was trained with such sentences: they stand before
+            the report, where a long one does not push them out, and their entities count too.
     """
     return Compose(
         [
@@ -76,6 +75,7 @@ def report_attention_transform(
             NormalizeIntensityd("image", subtrahend=torch.tensor(mean), divisor=torch.tensor(std)),
             RepeatChanneld("image", repeats=3),
             ComposeReportd(),
+            *([] if distilled is None else [_PutBefore(DistilledText(distilled))]),
             TokenizeReportd(tokenizer_file=tokenizer_file, max_length=max_length),
             # For the places of the entities; nothing is shown to the network masked.
             MaskReportd(tokenizer_file=tokenizer_file, entities=entities),
@@ -83,21 +83,33 @@ def report_attention_transform(
     )
 
 
+class _PutBefore:
+    """Put the distilled sentences of an item before its text."""
+
+    def __init__(self, distilled: DistilledText) -> None:
+        self.distilled = distilled
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        sentences = " ".join(self.distilled[data["id"]].split())
+        return {**data, "text": f"{end_sentence(sentences)} {data['text']}".strip()}
+
+
 def annotate_windows(
     network: ECAMP,
     datalist: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    transform: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    transform: Transform,
     base_dir: str | os.PathLike[str] | None = None,
     batch_size: int = 16,
     threads: int = 4,
 ) -> WindowSummary:
     """Write a datalist again with the context window of every item (``window``, see :func:`context_windows`).
 
-    The datalist is streamed: of its items one batch is held at a time. Paths are written as they are, so keep the
-    output beside the input or name the folder when you load it. An item that cannot be read is recorded and written
-    without a window, which stands for the middle.
+    For a small file that leaves the datalist as it is and is joined to it, see
+    :func:`~radbundles.components.inference.write_windows`. The datalist is streamed: of its items two batches are held
+    at a time. Paths are written as they are, so keep the output beside the input or name the folder when you load it.
+    An item that cannot be read is recorded and written without a window, which stands for the middle.
 
     Args:
         network: a trained network; runs in eval mode on its own device and is left as it was.
@@ -121,57 +133,21 @@ def annotate_windows(
     base = str(datalist.parent if base_dir is None else base_dir)
     header = {} if is_jsonl(datalist) else read_document(datalist)
     summary = WindowSummary()
-    training = network.training
-    network.eval()
-    try:
-        with ThreadPoolExecutor(threads) as pool:
+    stream = (((row, split), item, None) for row, split, item in iter_datalist(datalist))
+    with closing(
+        place_windows(network, stream, transform=transform, base_dir=base, batch_size=batch_size, threads=threads)
+    ) as placing:
 
-            def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-                stream = iter_datalist(datalist)
-                while batch := list(islice(stream, batch_size)):
-                    samples = pool.map(lambda row: _try(transform, row, base), batch)
-                    yield from _annotate(network, batch, list(samples), summary)
+        def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+            for (row, split), item, placed in placing:
+                bare = {key: value for key, value in item.items() if key != "window"}
+                if placed.fault is not None:
+                    summary.faults.append({"row": row, "id": item.get("id"), "reason": placed.fault})
+                    yield split, bare
+                else:
+                    summary.annotated += placed.by_entity
+                    summary.without_entity += not placed.by_entity
+                    yield split, {**bare, "window": placed.window}
 
-            write_datalist(output, rows(), name=header.get("name"), label_names=header.get("label_names"))
-    finally:
-        network.train(training)
+        write_datalist(output, rows(), name=header.get("name"), label_names=header.get("label_names"))
     return summary
-
-
-def _try(transform: Callable[[Mapping[str, Any]], Mapping[str, Any]], row: Row, base: str) -> Mapping[str, Any] | str:
-    """Sample of an item, or the reason why there is none."""
-    _, _, item = row
-    try:
-        return transform(join_paths(item, base))
-    except Exception as error:  # one bad file must not end a job of a million
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # MONAI wraps what a transform raises
-            cause = cause.__cause__
-        return hide_patient(f"{type(cause).__name__}: {cause}", item)
-
-
-@torch.inference_mode()
-def _annotate(
-    network: ECAMP, batch: list[Row], samples: list[Mapping[str, Any] | str], summary: WindowSummary
-) -> list[tuple[str, dict[str, Any]]]:
-    windows: dict[int, list[int]] = {}
-    good = {place: sample for place, sample in enumerate(samples) if not isinstance(sample, str)}
-    if good:
-        device = next(network.parameters()).device
-        inputs = collate_reports()(list(good.values()))
-        tensors = {key: inputs[key].to(device) for key in ("image", "labels", "attention_mask", "entity")}
-        attention = network.cross_attention(tensors["image"], tensors["labels"], tensors["attention_mask"])
-        windows = dict(zip(good, context_windows(attention, tensors["entity"]).tolist(), strict=True))
-        found = int(tensors["entity"].any(dim=1).sum())
-        summary.annotated += found
-        summary.without_entity += len(good) - found
-    annotated = []
-    for place, (row, split, item) in enumerate(batch):
-        sample = samples[place]
-        if isinstance(sample, str):
-            summary.faults.append({"row": row, "id": item.get("id"), "reason": sample})
-            item = {key: value for key, value in item.items() if key != "window"}
-        else:
-            item = item | {"window": windows[place]}
-        annotated.append((split, item))
-    return annotated

@@ -46,17 +46,21 @@ def entity_attention(attention: torch.Tensor, entity: torch.Tensor) -> torch.Ten
     return torch.einsum("bhlyx,bl->byx", attention.float(), weight) / attention.shape[1]
 
 
-def context_windows(attention: torch.Tensor, entity: torch.Tensor, *, cells: int = WINDOW_CELLS) -> torch.Tensor:
+def context_windows(
+    attention: torch.Tensor, entity: torch.Tensor, *, cells: int = WINDOW_CELLS, grid: int | None = None
+) -> torch.Tensor:
     """Place the context window of each image where the entities of its report get most attention.
 
-    Source: the ECAMP code reads the windows from a file whose maker is not published; this is the recipe that fits it
-    : of the places of a square window on the patch grid (3 x 3 for 12 of 14 cells) the one with the largest
-    sum of :func:`entity_attention`, the middle one where a report has no entity.
+    Source: the ECAMP code reads the windows from a file whose maker is not published; this is the recipe that fits
+    it: of the places of a square window on the patch grid (3 x 3 for 12 of 14 cells) the one with the largest sum of
+    :func:`entity_attention`, the middle one where a report has no entity.
 
     Args:
         attention: un-shuffled, as ``ECAMP.cross_attention`` gives it, [B, heads, L, rows, columns].
         entity: True at the tokens of entities, [B, L] bool.
-        cells: side of the window in patches.
+        cells: side of the window in cells.
+        grid: cells along each side of the image that windows are counted in; the attention of a network with other
+            patches is spread over them by area. None counts in the network's patches.
 
     Returns:
         (row, column) of the top-left cell, [B, 2] int64.
@@ -65,6 +69,8 @@ def context_windows(attention: torch.Tensor, entity: torch.Tensor, *, cells: int
         ValueError: if the shapes do not fit or the window is larger than the grid.
     """
     maps = entity_attention(attention, entity)
+    if grid is not None and maps.shape[1:] != (grid, grid):
+        maps = _shares(maps.shape[1], grid).to(maps) @ maps @ _shares(maps.shape[2], grid).to(maps).T
     rows, columns = maps.shape[1:]
     if not 1 <= cells <= min(rows, columns):
         raise ValueError(f"a window of {cells} cells does not fit a grid of {rows} x {columns}")
@@ -73,6 +79,13 @@ def context_windows(attention: torch.Tensor, entity: torch.Tensor, *, cells: int
     places = torch.stack([best // means.shape[2], best % means.shape[2]], dim=1)
     middle = places.new_tensor([(rows - cells) // 2, (columns - cells) // 2])
     return torch.where(entity.any(dim=1, keepdim=True), places, middle)
+
+
+def _shares(source: int, target: int) -> torch.Tensor:
+    """Share of each of ``source`` equal parts of a line that lies in each of ``target`` ones, [target, source]."""
+    ours, theirs = torch.arange(target)[:, None] * source, torch.arange(source) * target  # left edges, whole numbers
+    overlap = torch.minimum(ours + source, theirs + target) - torch.maximum(ours, theirs)
+    return overlap.clamp(min=0) / target
 
 
 def entity_heat_map(attention: torch.Tensor, entity: torch.Tensor, size: tuple[int, int]) -> EntityHeatMap:

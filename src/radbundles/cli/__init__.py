@@ -8,7 +8,19 @@ import importlib
 
 # In the order of `radbundles --help`. Each module adds its command to the application when it is imported, and imports
 # torch and MONAI inside the command alone, so that the help appears at once.
-COMMANDS = ("demo", "doctor", "list", "data", "distill", "sentences", "tokenizer", "predict", "pack", "convert")
+COMMANDS = (
+    "demo",
+    "doctor",
+    "list",
+    "data",
+    "distill",
+    "sentences",
+    "tokenizer",
+    "windows",
+    "predict",
+    "pack",
+    "convert",
+)
 
 
 def main() -> None:
