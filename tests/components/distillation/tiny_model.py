@@ -13,7 +13,8 @@ from typing import Any
 class TinyModel:
     """A Llama of one layer with seeded random weights, over bytes.
 
-    What it prefers decides where a schema leaves a choice. Weights are drawn wide, since the usual ones give nearly the same distribution after any context.
+    What it prefers decides where a schema leaves a choice. Weights are drawn wide, since the usual ones give nearly the
+    same distribution after any context.
     """
 
     context = 48  # tokens it looks back
