@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Container
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 
@@ -19,6 +20,11 @@ from radbundles.components.distillation.lexicon import CUES, read_list
 _FOLDER = Path(__file__).parent / "prompts"
 _HEADING = "{section}:"
 _LONGEST = 200  # characters of a fault: a fault of the whole file would quote it all
+
+
+class _Example(NamedTuple):
+    report: dict[str, str]
+    findings: list[dict[str, Any]]
 
 
 @cache
@@ -58,10 +64,12 @@ def read_prompt_file(
     instructions = "\n".join(content["instructions"])
     if "{entities}" not in instructions:
         raise ValueError(f"{path}: instructions: the placeholder {{entities}} is missing; the model needs the names")
-    examples = [(example["report"], example["answer"]["findings"]) for example in content["examples"]]
+    known = {plain_name(name): name for name in names}
+    examples = [_Example(example["report"], example["answer"]["findings"]) for example in content["examples"]]
+    examples = [_renamed(example, known) for example in examples]
     if entities is not None:
-        examples = _within(examples, {plain_name(name) for name in names})
-        if not any(findings for _, findings in examples):
+        examples = _within(examples, names)
+        if not any(example.findings for example in examples):
             raise ValueError(
                 f"{path}: no example finds an entity of the list {os.fspath(entities)}; write a prompt file of its own"
             )
@@ -119,6 +127,12 @@ def _entities(source: str | list[dict[str, str]], prompt: Path) -> dict[str, str
     return names
 
 
-def _within(examples: list[tuple[Any, list[Any]]], known: set[str]) -> list[tuple[Any, list[Any]]]:
-    kept = [(report, [f for f in found if plain_name(f["entity"]) in known]) for report, found in examples]
-    return [pair for pair, (_, before) in zip(kept, examples, strict=True) if pair[1] or not before]
+def _renamed(example: _Example, known: dict[str, str]) -> _Example:
+    """The example with the entities written as the list writes them."""
+    findings = [{**f, "entity": known.get(plain_name(f["entity"]), f["entity"])} for f in example.findings]
+    return example._replace(findings=findings)
+
+
+def _within(examples: list[_Example], known: Container[str]) -> list[_Example]:
+    kept = [e._replace(findings=[f for f in e.findings if f["entity"] in known]) for e in examples]
+    return [now for now, before in zip(kept, examples, strict=True) if now.findings or not before.findings]

@@ -54,9 +54,9 @@ class QuoteFinder:
         self._folded: list[tuple[str, list[int], list[int]]] | None = None
 
     def find(self, quote: str) -> Span | None:
-        """First place of a quote, offsets in the original text; None if it does not occur or holds no words."""
-        quote = quote.strip(_PUNCTUATION)
-        if not quote:
+        """First place of a quote, offsets in the original text; None if it does not occur or holds no word."""
+        quote = quote.strip().strip(_PUNCTUATION)
+        if not any(map(str.isalnum, quote)):
             return None
         for place, text in enumerate(self._texts):
             for start in _occurrences(text, quote):
