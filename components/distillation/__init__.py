@@ -17,6 +17,8 @@ from radbundles.components.distillation.label_table import (
 )
 from radbundles.components.distillation.labels import LabeledReport, check_labels, read_labels
 from radbundles.components.distillation.prompt import Prompt
+from radbundles.components.distillation.quality import judge_distilled, judge_outputs
+from radbundles.components.distillation.quality_lines import entity_lines, error_lines, quality_lines, scope_lines
 from radbundles.components.distillation.rules import RuleDistiller
 from radbundles.components.distillation.schema import distilled_schema, record_faults
 
@@ -32,11 +34,17 @@ __all__ = [
     "distill_datalist",
     "distilled_schema",
     "entity_file",
+    "entity_lines",
+    "error_lines",
+    "judge_distilled",
+    "judge_outputs",
     "make_labels",
     "part_of",
+    "quality_lines",
     "read_answer",
     "read_label_table",
     "read_labels",
     "record_faults",
+    "scope_lines",
     "write_labels",
 ]
