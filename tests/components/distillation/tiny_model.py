@@ -60,9 +60,9 @@ class TinyModel:
         return text
 
     def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            [dict(turn) for turn in messages], tokenize=False, add_generation_prompt=True
-        )
+        turns = [dict(turn) for turn in messages]
+        text: Any = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        assert isinstance(text, str)
         return text
 
     def write(self, messages: Sequence[Mapping[str, str]], count: int) -> str:

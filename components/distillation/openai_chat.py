@@ -1,0 +1,273 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A language model behind an OpenAI-compatible server: vLLM, Ollama, llama.cpp and the like."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Message, Reply
+from radbundles.components.distillation.loopback import require_loopback
+from radbundles.components.distillation.openai_answers import read_completion, request_failure
+
+ResponseFormat = Literal["auto", "json_schema", "json_object", "text"]
+
+_LADDER: tuple[ResponseFormat, ...] = ("json_schema", "json_object", "text")
+_READINGS = 3  # requests for an answer that can be read; what fails before there is one is the client's to retry
+_LISTINGS = 3  # requests for the list of models
+_CLOSING_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """What the server takes, as far as its refusals have told."""
+
+    response_format: ResponseFormat
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    temperature: bool = True
+
+
+class OpenAIChat:
+    """Asks an OpenAI-compatible server, several conversations at a time.
+
+    A request that fails in transport (no connection, time-out, 408, 409, 429, 5xx) is repeated by the ``openai`` client
+    with growing pauses, or those that the server asks for. A server that refuses JSON Schema is asked for a JSON
+    object, then for plain text; what it took once, it is asked for from then on. Redirects are never followed, and
+    proxies of the environment are used for remote ``https`` only, so that no one else sees the reports.
+
+    Args:
+        base_url: address up to and including ``/v1``. See :func:`require_loopback` for what is refused.
+        model: name of the model on the server; None takes the only one that the server lists.
+        allow_remote: whether reports may leave this machine.
+        api_key_variable: environment variable with the key; a loopback server may do without.
+        slots: conversations under way at a time.
+        timeout: seconds until a request that gets no answer counts as failed.
+        retries: repetitions of a request that failed in transport.
+        max_tokens: length limit of a reply.
+        response_format: what holds the reply to the schema; ``auto`` goes down the ladder described above.
+        temperature: 0 for the likeliest reply.
+
+    Raises:
+        ImportError: if the ``openai`` package is missing.
+        ValueError: if the address is refused, or a remote server has no key.
+        ChatUnavailableError: if the server does not say which model to take.
+    """
+
+    backend = "openai"
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str | None = None,
+        *,
+        allow_remote: bool = False,
+        api_key_variable: str = "OPENAI_API_KEY",
+        slots: int = 8,
+        timeout: float = 120.0,
+        retries: int = 8,
+        max_tokens: int = 1024,
+        response_format: ResponseFormat = "auto",
+        temperature: float = 0.0,
+    ) -> None:
+        for name, value, least in (("slots", slots, 1), ("retries", retries, 0), ("max_tokens", max_tokens, 1)):
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, not {value}")
+        if timeout <= 0:
+            raise ValueError(f"timeout must be positive, not {timeout}")
+        if response_format not in ("auto", *_LADDER):
+            raise ValueError(f"response_format must be one of auto, {', '.join(_LADDER)}, not {response_format!r}")
+        loopback = require_loopback(base_url, allow_remote)
+        key = _key(api_key_variable, loopback)
+        try:
+            import openai
+        except ImportError:
+            raise ImportError(
+                'language model servers need the openai package: pip install "radbundles[openai]"'
+            ) from None
+        _silence_transport()
+        self.slots = slots
+        self._openai = openai
+        self._key_variable = api_key_variable
+        self._attempts = retries + 1
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._climbs_down = response_format == "auto"
+        self._dialect = _Dialect(_LADDER[0] if response_format == "auto" else response_format)
+        self._closed = threading.Event()
+        self._client = openai.OpenAI(
+            base_url=base_url,
+            api_key=key,
+            max_retries=retries,
+            http_client=openai.DefaultHttpxClient(
+                timeout=openai.Timeout(timeout, connect=min(timeout, 10.0)),
+                follow_redirects=False,
+                trust_env=not loopback and base_url.lower().startswith("https"),
+                event_hooks={"request": [self._stop_if_closed]},
+            ),
+        )
+        try:
+            self.model = model or self._only_model()
+        except BaseException:
+            self._client.close()
+            raise
+        # Daemons, not an executor: leaving the process must not wait for a server that is still thinking.
+        self._waiting: queue.SimpleQueue[tuple[Future[Reply], Sequence[Message], Mapping[str, Any]] | None]
+        self._waiting = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(slots)]
+        self._busy = slots
+        self._lock = threading.Lock()
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Future[Reply]:
+        """Ask for a reply; see :class:`ChatModel`."""
+        if self._closed.is_set():
+            raise RuntimeError("the connection to the server was closed")
+        future: Future[Reply] = Future()
+        self._waiting.put((future, messages, schema))
+        return future
+
+    def close(self) -> None:
+        """Drop what waits, give what is under way a second, and free connections and threads."""
+        self._closed.set()
+        while not self._waiting.empty():
+            try:
+                task = self._waiting.get_nowait()
+            except queue.Empty:
+                break  # a worker was faster
+            if task is not None:
+                task[0].cancel()
+        for _ in self._threads:
+            self._waiting.put(None)
+        end = time.monotonic() + _CLOSING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            future, messages, schema = task
+            if future.set_running_or_notify_cancel():
+                outcome = self._outcome(messages, schema)
+                if isinstance(outcome, Reply):
+                    future.set_result(outcome)
+                else:
+                    future.set_exception(outcome)
+        with self._lock:
+            self._busy -= 1
+            last = not self._busy
+        if last:
+            self._client.close()
+
+    def _outcome(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply | Exception:
+        try:
+            return self._ask(messages, schema)
+        except (ChatError, ChatUnavailableError) as error:
+            return error.with_traceback(None)  # whose frames hold the conversation
+        except Exception as error:  # its message may quote the conversation: only the kind of error is kept
+            return ChatError(f"the client failed with {type(error).__name__}")
+
+    def _ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
+        known = dialect = self._dialect
+        for reading in range(_READINGS):
+            if reading:
+                self._closed.wait(2 ** (reading - 1) * random.uniform(0.5, 1.0))
+            while True:
+                answer = self._request(messages, schema, dialect)
+                if not isinstance(answer, self._openai.APIStatusError):
+                    break
+                simpler = self._simpler(dialect, answer)
+                if simpler is None:
+                    raise ChatError(
+                        f"the server refused the request ({answer.status_code}); "
+                        "the report may be too long for the model"
+                    )
+                dialect = simpler
+            if (reply := read_completion(answer, self._max_tokens)) is not None:
+                if dialect != known:  # kept only now: a request that is refused in every form tells nothing of forms
+                    self._dialect = dialect
+                return reply
+        raise ChatError(f"the server's answer could not be read {_READINGS} times")
+
+    def _request(self, messages: Sequence[Message], schema: Mapping[str, Any], dialect: _Dialect) -> Any:
+        """The server's answer, None if it is no JSON, or the error that says that it does not take this request."""
+        options: dict[str, Any] = {dialect.limit: self._max_tokens}
+        if dialect.temperature:
+            options["temperature"] = self._temperature
+        if dialect.response_format == "json_schema":
+            form = {"name": "findings", "strict": True, "schema": schema}
+            options["response_format"] = {"type": "json_schema", "json_schema": form}
+        elif dialect.response_format == "json_object":
+            options["response_format"] = {"type": "json_object"}
+        turns: Any = list(messages)
+        failure: ChatError | ChatUnavailableError
+        try:
+            return self._client.chat.completions.create(model=self.model, messages=turns, **options)
+        except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
+            return error
+        except self._openai.OpenAIError as error:
+            failure = request_failure(error, self._attempts, self._key_variable)
+        except ValueError:  # no JSON, or no UTF-8
+            return None
+        raise failure  # outside of the handler: the client's error holds the request, and so the report
+
+    def _simpler(self, dialect: _Dialect, refusal: Any) -> _Dialect | None:
+        """The next dialect to try after a refusal, None if there is none."""
+        reason = f"{refusal.param} {refusal.message}"
+        if dialect.limit == "max_tokens" and "max_completion_tokens" in reason:
+            return replace(dialect, limit="max_completion_tokens")
+        if dialect.temperature and "temperature" in reason:
+            return replace(dialect, temperature=False)
+        rung = _LADDER.index(dialect.response_format) + 1
+        if self._climbs_down and rung < len(_LADDER):
+            return replace(dialect, response_format=_LADDER[rung])
+        return None
+
+    def _only_model(self) -> str:
+        failure: Exception
+        try:
+            names = sorted(
+                {entry.id for entry in self._client.with_options(max_retries=_LISTINGS - 1).models.list().data}
+            )
+        except self._openai.OpenAIError as error:
+            failure = request_failure(error, _LISTINGS, self._key_variable)
+        except (ValueError, AttributeError, TypeError):
+            failure = ChatUnavailableError("the server's list of models cannot be read")
+        else:
+            if len(names) == 1:
+                return names[0]
+            listed = f"several models ({', '.join(names[:20])})" if names else "no model"
+            failure = ChatUnavailableError(f"the server lists {listed}: say which to take with --model")
+        raise ChatUnavailableError(str(failure))
+
+    def _stop_if_closed(self, request: object) -> None:
+        if self._closed.is_set():
+            raise self._openai.OpenAIError("closed")  # the one kind of error that the client does not retry
+
+
+def _key(variable: str, loopback: bool) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key and not loopback:
+        raise ValueError(f"a remote server needs a key: put it into the environment variable {variable}")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError(f"the environment variable {variable} holds something that cannot be a key")
+    return key or "none"
+
+
+def _silence_transport() -> None:
+    """Keep debug logs of the client and of what it sends with from quoting requests and headers.
+
+    ``OPENAI_LOG=debug`` and ``logging.basicConfig(level=DEBUG)`` switch them on, which takes no intent to log reports.
+    What they say at INFO is one line for each request, in the middle of a progress bar.
+    """
+    for name in ("openai", "httpx", "httpcore", "httpx2", "httpcore2"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
