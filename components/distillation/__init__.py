@@ -21,6 +21,7 @@ from radbundles.components.distillation.quality import judge_distilled, judge_ou
 from radbundles.components.distillation.quality_lines import entity_lines, error_lines, quality_lines, scope_lines
 from radbundles.components.distillation.rules import RuleDistiller
 from radbundles.components.distillation.schema import distilled_schema, record_faults
+from radbundles.components.distillation.transformers_chat import TransformersChat
 
 __all__ = [
     "Answer",
@@ -30,6 +31,7 @@ __all__ = [
     "LabeledReport",
     "Prompt",
     "RuleDistiller",
+    "TransformersChat",
     "check_labels",
     "distill_datalist",
     "distilled_schema",
