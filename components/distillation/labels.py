@@ -144,7 +144,8 @@ def _mismatch(label: LabeledReport, report: Mapping[str, str] | None) -> str | N
 
 
 def _key(path: Iterable[object]) -> str:
-    return repr(".".join(map(str, path)) or "the record")
+    key = ".".join(map(str, path))
+    return repr(key) if key else "the record"
 
 
 @cache
