@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radbundles.components.distillation import Answer, Fault, Prompt, read_answer
@@ -249,6 +249,7 @@ def replies(draw: st.DrawFn) -> tuple[dict[str, str], str]:
     return report, draw(st.sampled_from([text, text, f"{text}.", text[: len(text) // 2]]))
 
 
+@settings(deadline=None)
 @given(replies())
 def test_nothing_gets_through_that_the_report_does_not_hold(given: tuple[dict[str, str], str]) -> None:
     report, text = given

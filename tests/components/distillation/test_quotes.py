@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from radbundles.components.distillation.quotes import QuoteFinder
@@ -91,6 +91,7 @@ def plain(text: str) -> str:
 WORDS = st.text(alphabet="aBc.- \n\t\u00a0\u2013\u201c\u00e4\u00df\u0130\u03a3\u8154\u03c21", max_size=30)
 
 
+@settings(deadline=None)
 @given(texts=st.lists(WORDS, max_size=3), quote=WORDS)
 @example(texts=["A \u0130b"], quote="a \u0130B")
 def test_what_is_found_equals_the_quote(texts: list[str], quote: str) -> None:
@@ -103,6 +104,7 @@ def test_what_is_found_equals_the_quote(texts: list[str], quote: str) -> None:
         assert not any(map(str.isalnum, around))
 
 
+@settings(deadline=None)
 @given(words=st.lists(st.text(alphabet="abcAB\u00e4", min_size=1, max_size=5), min_size=1, max_size=8), data=st.data())
 def test_whole_words_of_the_text_are_found_however_they_are_spaced_and_cased(
     words: list[str], data: st.DataObject
