@@ -16,6 +16,8 @@ from radbundles.components.distillation.label_table import (
     write_labels,
 )
 from radbundles.components.distillation.labels import LabeledReport, check_labels, read_labels
+from radbundles.components.distillation.loopback import require_loopback
+from radbundles.components.distillation.openai_chat import OpenAIChat
 from radbundles.components.distillation.prompt import Prompt
 from radbundles.components.distillation.quality import judge_distilled, judge_outputs
 from radbundles.components.distillation.quality_lines import entity_lines, error_lines, quality_lines, scope_lines
@@ -29,6 +31,7 @@ __all__ = [
     "Fault",
     "LabelRow",
     "LabeledReport",
+    "OpenAIChat",
     "Prompt",
     "RuleDistiller",
     "TransformersChat",
@@ -47,6 +50,7 @@ __all__ = [
     "read_label_table",
     "read_labels",
     "record_faults",
+    "require_loopback",
     "scope_lines",
     "write_labels",
 ]
