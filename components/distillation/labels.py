@@ -88,8 +88,8 @@ def require_label_record(record: Any) -> None:
     Raises:
         ValueError: with the key and what is wrong with it.
     """
-    for error in sorted(_validator().iter_errors(record), key=lambda error: error.json_path):
-        raise ValueError(f"{_key(error.absolute_path)} breaks {error.validator!r} of labels.schema.json")
+    if errors := sorted(_validator().iter_errors(record), key=lambda error: error.json_path):
+        raise ValueError(f"{_key(errors[0].absolute_path)} breaks {errors[0].validator!r} of labels.schema.json")
     entities: set[str] = set()
     for place, mention in enumerate(record["mentions"]):
         if mention["entity"] in entities:

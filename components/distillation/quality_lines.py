@@ -32,11 +32,9 @@ def quality_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def scope_lines(scope: Mapping[str, Any]) -> list[str]:
-    """Precision, recall and F1 of each certainty in one scope of a result."""
+    """Precision, recall and F1 of each certainty in one scope of a result, with 95 % intervals."""
     scores = scope["scores"]
-    lines = [
-        f"{_name(scope):11}{'precision':>11}{'':13}{'recall':>9}{'':15}{'F1':>5}{'':18}{'tp':>5}{'fp':>5}{'fn':>5}"
-    ]
+    lines = [f"{_name(scope):13}{'precision':24}{'recall':24}{'F1':24}{'tp':>5}{'fp':>5}{'fn':>5}"]
     for name in (*CERTAINTIES, "all", "found", "macro"):
         row = scores[name]
         rates = "".join(f"{_rate(row[rate]):24}" for rate in ("precision", "recall", "f1"))
