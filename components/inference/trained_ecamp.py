@@ -64,12 +64,13 @@ def load_trained_ecamp(
 
     Raises:
         FileNotFoundError: if the weights, their configuration or the tokenizer are missing; says how to get them.
-        ValueError: if the weights do not fit the configuration, or the tokenizer does not fit the network.
+        ValueError: if the weights do not fit the configuration, the tokenizer does not fit the network, or there
+            is no such device.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no trained network at {path}")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = path if path.is_dir() else path.parent
     packed = next((root for root in (folder, folder.parent) if (root / "configs" / "inference.json").is_file()), None)
     if packed is not None and (packed == folder or folder.name == "models"):
@@ -77,8 +78,12 @@ def load_trained_ecamp(
     else:
         packed = None
     weights = path if path.is_file() else _weights(folder)
-    words = _tokenizer(folder, tokenizer)
-    network, preparation = _packed(packed, weights, words) if packed else _recorded(folder)
+    if packed is not None:
+        words = _tokenizer(folder, tokenizer)
+        network, preparation = _packed(packed, weights, words)
+    else:
+        network, preparation = _recorded(folder)
+        words = _tokenizer(folder, tokenizer)
     _check_tokenizer(words, network, preparation)
     load_weights(network, weights)
     if entities is None:
@@ -91,6 +96,13 @@ def load_trained_ecamp(
         entities=entity_forms(entity_file(entities) if isinstance(entities, str) else entities),
         sha256=str(file_provenance(weights)["sha256"]),
     )
+
+
+def _usable(name: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ValueError(f"device {str(name)!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _weights(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are bright in one quadrant, and the way of a bundle from them to a writer."""
+"""Images that are bright in one place: ways of a bundle from them to a writer, and a network that looks there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from PIL import Image
 from torch import nn
 
 from radbundles.components.inference import ImageBatches, PreviewRadiographd, answer_schema, gather_images
-from radbundles.transforms import FitRadiographd, LoadRadiographd
+from radbundles.networks import ECAMP
+from radbundles.transforms import SPECIAL_TOKENS, FitRadiographd, LoadRadiographd, build_report_tokenizer
 
 # Of each image: its size, and the bright quadrant as (x0, y0, x1, y1).
 QUADRANTS = {
@@ -30,6 +31,23 @@ QUADRANTS = {
 }
 SIDE = 128
 Run = Callable[..., list[dict[str, Any]]]
+
+
+class LooksAtTheBrightest(ECAMP):
+    """Every token attends to the brightest patch of the image alone."""
+
+    def __init__(self) -> None:
+        sizes: dict[str, Any] = {"dim": 8, "depth": 1, "heads": 1, "decoder_dim": 8, "decoder_depth": 1}
+        text: dict[str, Any] = {"vocab_size": 80, "text_dim": 8, "text_layers": 1, "text_heads": 1, "text_ffn": 8}
+        super().__init__(**sizes, decoder_heads=1, **text)
+
+    def cross_attention(
+        self, image: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        assert not self.training
+        brightness = torch.nn.functional.avg_pool2d(image[:, 0], 32).flatten(1)
+        maps = torch.nn.functional.one_hot(brightness.argmax(dim=1), 196).float().reshape(-1, 1, 1, 14, 14)
+        return maps.expand(-1, 6, input_ids.shape[1], -1, -1)
 
 
 @pytest.fixture
@@ -93,3 +111,43 @@ def points() -> Callable[..., dict[str, Any]]:
         return {**common, "thresholds": thresholds, "temperature": temperature}
 
     return make
+
+
+@pytest.fixture
+def looks_at_the_brightest() -> Callable[[], ECAMP]:
+    return LooksAtTheBrightest
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path: Path) -> Path:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = [*SPECIAL_TOKENS, ".", *letters, *(f"##{letter}" for letter in letters)]
+    build_report_tokenizer({piece: number for number, piece in enumerate(pieces)}).save(
+        str(tmp_path / "tokenizer.json")
+    )
+    return tmp_path / "tokenizer.json"
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[dict[str, Any]]:
+    """Bright spots at the corners and in the middle; a report without entity, a missing image, an empty report."""
+    spots = {"a": (0, 0), "b": (440, 0), "c": (0, 440), "d": (220, 220)}
+    for name, (x, y) in spots.items():
+        image = Image.new("L", (448, 448), 20)
+        image.paste(250, (x, y, x + 8, y + 8))
+        image.save(tmp_path / f"{name}.png")
+    effusion = {"findings": "Small effusion."}
+    return [
+        {"id": "a", "image": "a.png", "report": effusion},
+        {"id": "b", "image": "b.png", "report": effusion, "labels": {"effusion": 1}},
+        {"id": "c", "image": "c.png", "report": effusion, "window": [1, 1]},
+        {"id": "d", "image": "d.png", "report": {"findings": "All good."}},
+        {
+            "id": "gone",
+            "image": "secret-patient/gone.png",
+            "patient": "secret-patient",
+            "report": effusion,
+            "window": [0, 0],
+        },
+        {"id": "mute", "image": "a.png", "report": {"findings": ""}},
+    ]

@@ -72,6 +72,22 @@ def test_window_larger_than_the_grid_is_refused() -> None:
         context_windows(attention(), entities(), cells=15)
 
 
+@pytest.mark.parametrize("size", [4, 7, 8, 14, 28])
+def test_attention_of_other_patches_is_spread_by_area(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    maps = torch.rand(20, 2, 3, size, size, generator=generator) ** 8
+    entity = torch.ones(20, 3, dtype=torch.bool)
+    found = context_windows(maps, entity, grid=14)
+    for sample, mean in enumerate(maps.mean(dim=(1, 2))):
+        # As many small cells as both grids can be cut into, so that windows and patches have common edges.
+        small = torch.kron(mean, torch.ones(56 // size, 56 // size))
+        sums = {
+            (i, j): float(small[4 * i : 4 * (i + 12), 4 * j : 4 * (j + 12)].sum()) for i in range(3) for j in range(3)
+        }
+        assert tuple(found[sample].tolist()) == max(sums, key=lambda place: sums[place])
+    assert len(found.unique(dim=0)) > 3
+
+
 def test_shapes_that_do_not_fit_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(2, 4\)"):
         entity_attention(attention(), torch.zeros(2, 4, dtype=torch.bool))
