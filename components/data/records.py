@@ -8,19 +8,37 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+import numpy as np
 
 from radbundles.components.data.datalist import iter_datalist
 from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines
 from radbundles.components.data.section import Item, parse_row
 
+_RECENT = 1 << 14  # ids that wait in a set, which is quick and large, until they join the sorted ones
+
 
 class RowError(Exception):
     """A fault of one row; the message holds no text of the row."""
+
+
+class Row(NamedTuple):
+    """A row of a datalist.
+
+    Args:
+        number: line of the JSON Lines file, or running number of the item in the JSON file, from 1.
+        item: what stands there, empty if it cannot be read.
+        fault: why no record can be made of it, None if one can; holds no text of the row.
+    """
+
+    number: int
+    item: Item
+    fault: str | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,7 @@ def write_records(
     make: Callable[[Item], dict[str, Any]],
     *,
     progress: Callable[[], object] | None = None,
+    only: Collection[str] | None = None,
 ) -> WrittenRecords:
     """Make a record of each item of a datalist, in its order, and write it with id and digest of the report.
 
@@ -64,37 +83,78 @@ def write_records(
         out: file to write, JSON Lines.
         make: from an item, whose ``report`` and ``labels`` are objects if they are there, to the rest of its record.
         progress: called after each row.
+        only: ids of the items to take, by default all.
 
     Raises:
         FileNotFoundError: if there is no such datalist.
         ValueError: if the output would overwrite the datalist, or the datalist as a whole cannot be read.
     """
-    source, out = existing(datalist), Path(out)
-    failures_path = out.with_name(f"{out.name}.failures.jsonl")
-    if source.resolve() in (out.resolve(), failures_path.resolve()):
-        raise ValueError(f"{out} would overwrite the datalist {source}; choose another name")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    source, out, failures_path = destinations(datalist, out)
     failed = 0
-    seen: set[int] = set()
     began = time.perf_counter()
-    with _atomic(out) as records, _atomic(failures_path) as failures:
-        for row, item in _rows(source):
+    with atomic(out) as records, atomic(failures_path) as failures:
+        for row in checked_rows(source, only):
             try:
-                key = _checked_key(item, seen)
-                record = make(item)
+                if row.fault is not None:
+                    raise RowError(row.fault)
+                record = make(row.item)
             except RowError as error:
                 failed += 1
-                public_id = item["id"] if isinstance(item.get("id"), str) else None
-                _write(failures, {"row": row, "id": public_id, "reason": str(error)})
+                failures.write(failure_line(row, str(error)))
             else:
-                seen.add(key)
-                _write(records, {"id": item["id"], "report_sha256": report_sha256(item.get("report", {})), **record})
+                records.write(record_line(row.item["id"], report_sha256(row.item.get("report", {})), record))
             if progress is not None:
                 progress()
     if not failed:
         failures_path.unlink()
     seconds = time.perf_counter() - began
     return WrittenRecords(str(out), str(failures_path) if failed else None, failed, seconds)
+
+
+def destinations(datalist: str | os.PathLike[str], out: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
+    """The datalist, the file of records and the file of failures of a job; the folder of both is made.
+
+    Raises:
+        FileNotFoundError: if there is no such datalist.
+        ValueError: if the output would overwrite the datalist.
+    """
+    source, out = existing(datalist), Path(out)
+    failures = out.with_name(f"{out.name}.failures.jsonl")
+    if source.resolve() in (out.resolve(), failures.resolve()):
+        raise ValueError(f"{out} would overwrite the datalist {source}; choose another name")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return source, out, failures
+
+
+def record_line(name: str, sha256: str, record: Mapping[str, Any]) -> str:
+    """The line of a record; the id leads it, where readers find it without parsing."""
+    return json.dumps({"id": name, "report_sha256": sha256, **record}, ensure_ascii=False) + "\n"
+
+
+def failure_line(row: Row, reason: str) -> str:
+    """The line of a row that failed."""
+    name = row.item.get("id")
+    public = name if isinstance(name, str) else None
+    return json.dumps({"row": row.number, "id": public, "reason": reason}, ensure_ascii=False) + "\n"
+
+
+def checked_rows(path: Path, only: Collection[str] | None = None) -> Iterator[Row]:
+    """Stream the rows of a datalist with what is wrong with them.
+
+    Besides the row at hand, eight bytes for each row are held: a hash of its id, to find the ids that repeat.
+
+    Args:
+        path: the datalist.
+        only: ids of the rows to yield, by default all.
+
+    Raises:
+        ValueError: if the datalist as a whole cannot be read.
+    """
+    seen = _Seen()
+    for number, item in _rows(path):
+        if only is not None and not (isinstance(name := item.get("id"), str) and name in only):
+            continue
+        yield Row(number, item, _fault(item, seen))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Item]]:
@@ -111,27 +171,44 @@ def _rows(path: Path) -> Iterator[tuple[int, Item]]:
         yield row, item
 
 
-def _checked_key(item: Item, seen: set[int]) -> int:
+def _fault(item: Item, seen: _Seen) -> str | None:
     if not item:
-        raise RowError("the row is not an item of a datalist; radbundles data check says why")
+        return "the row is not an item of a datalist; radbundles data check says why"
     name, report = item.get("id"), item.get("report", {})
     if not isinstance(name, str) or not name:
-        raise RowError("the item has no id")
+        return "the item has no id"
     if not isinstance(report, dict) or not all(isinstance(text, str) for text in report.values()):
-        raise RowError("the report is not an object of texts")
+        return "the report is not an object of texts"
     if not isinstance(item.get("labels", {}), dict):
-        raise RowError("the labels are not an object")
-    if (key := hash64(name)) in seen:
-        raise RowError("an item with this id came before")
-    return key
+        return "the labels are not an object"
+    return None if seen.add(hash64(name)) else "an item with this id came before"
 
 
-def _write(file: IO[str], value: dict[str, Any]) -> None:
-    file.write(json.dumps(value, ensure_ascii=False) + "\n")
+class _Seen:
+    """Numbers of 64 bits, held in eight bytes each; a set takes eighty."""
+
+    def __init__(self) -> None:
+        self._sorted = np.zeros(0, np.uint64)
+        self._recent: set[int] = set()
+
+    def add(self, number: int) -> bool:
+        """Add a number and say whether it is new."""
+        if number in self._recent:
+            return False
+        wanted = np.uint64(number)
+        place = int(self._sorted.searchsorted(wanted))
+        if place < len(self._sorted) and self._sorted[place] == wanted:
+            return False
+        self._recent.add(number)
+        if len(self._recent) == _RECENT:
+            recent = np.fromiter(self._recent, np.uint64, _RECENT)
+            self._sorted = np.sort(np.concatenate((self._sorted, np.sort(recent))), kind="stable")  # merges two runs
+            self._recent.clear()
+        return True
 
 
 @contextmanager
-def _atomic(path: Path) -> Iterator[IO[str]]:
+def atomic(path: Path) -> Iterator[IO[str]]:
     """A text file that replaces ``path`` when the block ends well and vanishes when it does not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
