@@ -46,7 +46,7 @@ def require_loopback(url: str, allow_remote: bool = False) -> bool:
         )
     scheme, host = match[1].lower(), match[2].strip("[]").lower().removesuffix(".")
     literal = _literal(host)
-    if literal is None and "[" in match[2]:
+    if "[" in match[2] and (literal is None or ":" not in host):
         raise ValueError(f"{match[2]} is not an IP address")
     if literal is not None and literal.is_loopback:
         return True

@@ -179,7 +179,7 @@ class OpenAIChat:
         known = dialect = self._dialect
         for reading in range(_READINGS):
             if reading:
-                self._closed.wait(2 ** (reading - 1) * random.uniform(0.5, 1.0))
+                self._closed.wait(2**reading * random.uniform(0.1, 0.2))
             while True:
                 answer = self._request(messages, schema, dialect)
                 if not isinstance(answer, self._openai.APIStatusError):

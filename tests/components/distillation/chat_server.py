@@ -23,13 +23,15 @@ from typing import Any
 from tests.components.distillation.server_faults import NO_FAULTS, Faults
 from tests.components.distillation.tiny_model import TinyModel
 
+from radbundles.components.distillation.chat import Message
+
 __all__ = ["MODEL_NAME", "NO_FAULTS", "NO_QUOTE", "ChatServer", "Faults", "report_key", "report_turn"]
 
 MODEL_NAME = "tiny-llama"
 NO_QUOTE = "words that nobody dictated"
 
 
-def report_turn(messages: Sequence[Mapping[str, str]]) -> int:
+def report_turn(messages: Sequence[Message]) -> int:
     """Index of the message with the report: the last of the user that does not complain of a faulty reply.
 
     The answers of a prompt's examples are sound, so a reply that is not tells a request to mend it from an example.
@@ -40,7 +42,7 @@ def report_turn(messages: Sequence[Mapping[str, str]]) -> int:
     return turn
 
 
-def _is_faulty(messages: Sequence[Mapping[str, str]], turn: int) -> bool:
+def _is_faulty(messages: Sequence[Message], turn: int) -> bool:
     try:
         quotes = [finding["evidence"] for finding in json.loads(messages[turn]["content"])["findings"]]
         return not all(" ".join(quote.split()) in " ".join(messages[turn - 1]["content"].split()) for quote in quotes)
@@ -48,7 +50,7 @@ def _is_faulty(messages: Sequence[Mapping[str, str]], turn: int) -> bool:
         return True
 
 
-def report_key(messages: Sequence[Mapping[str, str]]) -> str:
+def report_key(messages: Sequence[Message]) -> str:
     """SHA-256 of the message with the report, by which the server counts."""
     return hashlib.sha256(messages[report_turn(messages)]["content"].encode()).hexdigest()
 

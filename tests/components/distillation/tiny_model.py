@@ -59,13 +59,13 @@ class TinyModel:
         assert isinstance(text, str)
         return text
 
-    def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
+    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> str:
         turns = [dict(turn) for turn in messages]
         text: Any = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         assert isinstance(text, str)
         return text
 
-    def write(self, messages: Sequence[Mapping[str, str]], count: int) -> str:
+    def write(self, messages: Sequence[Mapping[str, Any]], count: int) -> str:
         """Greedy text without constraint: random words."""
         ids = self.tokens(self.prompt(messages))
         start = len(ids)
@@ -73,7 +73,7 @@ class TinyModel:
             ids.append(self._best(ids, range(2, len(self.tokenizer))))
         return self.text(ids[start:])
 
-    def fill(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], quotes: Sequence[str]) -> str:
+    def fill(self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], quotes: Sequence[str]) -> str:
         """JSON that meets a schema, greedy among what the schema allows; free strings are taken from ``quotes``."""
         ids = self.tokens(self.prompt(messages))
         start = len(ids)
