@@ -15,8 +15,8 @@ from radbundles.cli.app import app
 
 _HELP = """Place the context window of each image where a trained ECAMP looks for the entities of its report.
 
-MODEL is the OUTPUT_DIR of a run of ecamp_pretrain, its model.pt, a bundle of radbundles pack, or a folder of radbundles
-convert (with --tokenizer). The next training reads the file by --windows OUT; the datalist stays as it is.
+MODEL is the OUTPUT_DIR of a run of ecamp_pretrain, its model.pt, a bundle of radbundles pack, or, with --tokenizer, a
+folder of radbundles convert. The next training reads the file by --windows OUT; the datalist stays as it is.
 
 Images that cannot be read keep the window in the middle and are named in OUT.failures.jsonl.
 
@@ -41,7 +41,7 @@ def windows(
     ] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="tokenizer.json, where MODEL comes without.")] = None,
     entities: Annotated[
-        str | None, typer.Option(help="Entity list: chest, fundus or a JSON file. [default: the run's, or chest]")
+        str | None, typer.Option(help="Entity list: chest, fundus or a JSON file; by default the run's, or chest.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0; by default a GPU if there is one.")] = None,

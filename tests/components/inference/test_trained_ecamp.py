@@ -8,13 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from radbundles.components.distillation import entity_file
 from radbundles.components.engines import RecordNetwork
 from radbundles.components.hub import load_encoder
-from radbundles.components.inference import load_trained_ecamp
+from radbundles.components.inference import load_trained_ecamp, report_attention_transform, write_windows
 from radbundles.networks import ECAMP, build_encoder, save_ecamp
 from radbundles.transforms import entity_forms, load_report_tokenizer
 
@@ -136,3 +138,22 @@ def test_weights_of_another_network_are_refused(run_folder: Path) -> None:
     (run_folder / "config.json").write_text(json.dumps(record))
     with pytest.raises(ValueError, match="does not fit the network"):
         load_trained_ecamp(run_folder)
+
+
+@pytest.mark.gpu
+def test_a_gpu_places_the_windows_that_a_cpu_places(run_folder: Path, tmp_path: Path) -> None:
+    rows = []
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 64), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        report = {"text": "Drusen and hard exudate."}
+        rows.append({"id": str(number), "split": "training", "image": f"{number}.png", "report": report})
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for device in ("cpu", "cuda"):
+        trained = load_trained_ecamp(run_folder, device=device)
+        assert next(trained.network.parameters()).device.type == device
+        transform = report_attention_transform(
+            tokenizer_file=trained.tokenizer, image_size=64, max_length=48, entities=trained.entities
+        )
+        write_windows(trained.network, tmp_path / "data.jsonl", tmp_path / f"{device}.jsonl", transform=transform)
+    assert (tmp_path / "cpu.jsonl").read_bytes() == (tmp_path / "cuda.jsonl").read_bytes()
