@@ -38,6 +38,10 @@ class ChatError(Exception):
     """No reply to this conversation; others may fare better. The message holds no text of the conversation."""
 
 
+class ConversationError(ChatError):
+    """The model turned this conversation down and would do so again: too long, refused. A sign that it lives."""
+
+
 class ChatUnavailableError(Exception):
     """No reply to anything: no server, a wrong key, an unknown model. The message says what to mend."""
 
