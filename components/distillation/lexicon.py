@@ -175,7 +175,7 @@ class EntityList:
                 structure = Structure(
                     _known(entry["entities"], phrases),
                     cues.normal if normal is None else frozenset(normal),
-                    cues.abnormal if abnormal is None else frozenset(abnormal),
+                    (cues.abnormal if abnormal is None else frozenset(abnormal)) - set(entry.get("not_abnormal", ())),
                 )
                 for term in entry["terms"]:
                     add_phrase(trie, term, structure)

@@ -15,7 +15,7 @@ from radbundles.components.distillation.sentences import Sentence, Words, split_
 from radbundles.components.distillation.structures import State, StateFinder, state_targets
 from radbundles.components.distillation.trie import scan
 
-_RULES = "1.0"
+_RULES = "1.1"
 _RANK = {"absent": 0, "uncertain": 1, "present": 2}
 _TEMPLATES = {"present": "There is {}.", "uncertain": "There may be {}.", "absent": "There is no {}."}
 _PUNCTUATION = 4  # marks around a sentence of one word, such as quotes

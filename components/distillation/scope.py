@@ -85,6 +85,10 @@ def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: 
         if cue.kind == "alternative":
             at = bisect_left(places, first)
             _alternative(words, first, last, cue, findings[max(at - 1, 0) : at], findings[at : at + 1], cues)
+    doubted = {target.start: target.doubted_at for target in findings if target.doubted_at is not None}
+    for target in targets:
+        if isinstance(target.payload, Cue) and target.doubted_at is None:  # "congestion" is a finding and a state
+            target.doubted_at = doubted.get(target.start)
 
 
 def _forward(
@@ -136,6 +140,8 @@ def _looks_forward(
     """Whether a cue that stands on either side ("likely", "resolved") belongs to what follows it."""
     if not seen:
         return True
+    if words[events[index][0] - 1] == "," and end < len(words) and words[end].isalpha():
+        return True  # "mass, probably a goiter": the mass is certain, what it is is not
     if index + 1 == len(events) or (end < len(words) and words[end] == ","):
         return False
     for ahead in range(index + 1, len(events)):
@@ -172,7 +178,8 @@ def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], c
         elif event.where == "post":
             active, nearest = (at, event), None
         elif event.kind in ("termination", "negation", "uncertainty") and event.where != "negation":
-            active = None
+            if event.phrase != "but" or nearest is not None:  # "less likely but not excluded" is said of one thing
+                active = None
 
 
 def _alternative(

@@ -16,7 +16,8 @@ from radbundles.components.distillation.trie import Found
 
 _LIST = 14  # words that a list may put between a term and its verb phrase
 _PHRASE = 4  # words between a term and its state inside one noun phrase
-_OF = frozenset({"of", "in", "along", "at", "within", "near", "over", "overlying", "involving"})
+_RESPECTS = frozenset({"in", "for"})  # "is normal in size and contour"
+_SHOWING = frozenset({"demonstrates", "demonstrate", "shows", "show", "has", "have"})
 _BRIDGES = frozenset({"but", "yet", "otherwise"})  # "lungs are expanded but clear" still speaks of the lungs
 _PLURAL = frozenset({"are", "were", "appear", "remain", "have"})
 
@@ -60,8 +61,9 @@ class StateFinder:
         self.words = words
         self.start, self.stop = span
         borderline = [Target(a, b, cue) for a, b, cue in marks if cue.phrase == "borderline"]
-        usable = [t for t in targets if isinstance(t.payload, (Cue, Mention)) and not t.skipped]
+        usable = [t for t in targets if isinstance(t.payload, Cue) and not t.skipped]
         self.states = sorted(usable + borderline, key=lambda target: target.start)
+        self.findings = {t.start for t in targets if isinstance(t.payload, Mention)}
         self.starts = [target.start for target in self.states]
         self.stops_scope = [a for a, _, cue in marks if cue.kind == "termination" and cue.phrase not in _BRIDGES]
         self.structure_words = {i for a, b, _ in structures for i in range(a, b)}
@@ -69,7 +71,7 @@ class StateFinder:
 
     def find(self, first: int, last: int, structure: Structure) -> State | None:
         """State of the structure in words ``first`` to ``last``, None when the sentence gives none."""
-        if not self.states:
+        if not self.states or self._is_place(last, structure):
             return None
         for state in (
             self._before(first, structure, near=True),
@@ -79,6 +81,13 @@ class StateFinder:
             if state is not None:
                 return State(state.certainty, min(first, state.start), max(last, state.stop), state.weak)
         return None
+
+    def _is_place(self, last: int, structure: Structure) -> bool:
+        """Whether the term only says where a finding lies: "prominent perihilar opacity"."""
+        at = last
+        while at < self.stop and self.words[at] in self.cues.descriptors and at not in self.findings:
+            at += 1
+        return at in self.findings and self.words[at] not in structure.abnormal
 
     def _before(self, first: int, structure: Structure, *, near: bool) -> State | None:
         """A state left of the term: "tortuous aorta", "calcification of the aortic arch", "normal heart and aorta"."""
@@ -91,15 +100,12 @@ class StateFinder:
         if first - target.stop > (2 if near else 2 * _PHRASE):
             return None
         between = self.words[target.stop : first]
-        if between and self._ends_clause(target.start):
+        if between and between[0] not in _RESPECTS and self._ends_clause(target.start):
             return None
-        if "," in between and (between[0] == "," or not self._is_normal(target)):
+        if "," in between and (between[0] == "," or not self._is_normal(target, structure)):
             return None  # only normality spreads over a list: "normal heart size, mediastinum and hila"
         if near:
             if not all(word in self.cues.descriptors for word in between):
-                return None
-        elif isinstance(target.payload, Mention):
-            if len(between) > _PHRASE or not (between and between[0] in _OF):
                 return None
         elif not all(
             target.stop + i in self.structure_words
@@ -127,19 +133,13 @@ class StateFinder:
                 # "heart, mediastinum and hila are normal" is a list; "hilar nodes, heart is normal" is two clauses
                 if "," in between[: verbs[0]] and between[verbs[0]] not in _PLURAL:
                     return None
-                if isinstance(target.payload, Mention):  # "the lungs are hypoinflated but clear"
-                    at += 1
-                    continue
-            elif isinstance(target.payload, Mention):
-                if len(between) > _PHRASE - 1 or not all(word in self.cues.descriptors for word in between):
-                    return None
             elif self._belongs_to_next(target):
                 return None
-            elif not self._is_normal(target) and (len(between) > _PHRASE or "," in between):
+            elif not self._is_normal(target, structure) and (len(between) > _PHRASE or "," in between):
                 return None
             elif len(between) > 2 * _PHRASE:
                 return None
-            found = self._read(target, structure, since=last if verbs or self._is_normal(target) else None)
+            found = self._read(target, structure, since=last if verbs or self._is_normal(target, structure) else None)
             if found is not None or not verbs or "and" not in self.words[target.stop : target.stop + 2]:
                 return found
             at += 1  # "the lungs are expanded and clear"
@@ -148,7 +148,7 @@ class StateFinder:
     def _ends_clause(self, at: int) -> bool:
         """Whether the state at a word is what a verb says of something before it: "heart is normal, aorta ..."."""
         for i in range(max(self.start, at - 2), at):
-            if self.words[i] in self.cues.copulas:
+            if self.words[i] in self.cues.copulas and self.words[i] not in _SHOWING:
                 return i == self.start or self.words[i - 1] != "there"
         return False
 
@@ -158,8 +158,9 @@ class StateFinder:
             target.stop + 1 in self.structure_words and self.words[target.stop] in self.cues.descriptors
         )
 
-    def _is_normal(self, target: Target) -> bool:
-        return isinstance(target.payload, Cue) and target.payload.where == "normal"
+    def _is_normal(self, target: Target, structure: Structure) -> bool:
+        cue = target.payload
+        return isinstance(cue, Cue) and (cue.where == "normal" or cue.phrase in structure.normal)
 
     def _read(self, target: Target, structure: Structure, since: int | None) -> State | None:
         """What a state means for a structure; ``since``: cues before this word belong to something else."""
@@ -179,7 +180,5 @@ class StateFinder:
                 return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
             if phrase not in structure.abnormal:
                 return None
-        elif structure.abnormal != self.cues.abnormal:
-            return None  # a finding next to the lungs or the heart is not about their size or clearness
         certainty = "absent" if negated else ("uncertain" if doubted else "present")
         return State(certainty, target.start, target.stop, certainty == "absent" and target.limited)

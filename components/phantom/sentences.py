@@ -14,7 +14,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "{Side} basilar atelectasis is present.",
         "Plate-like atelectasis is seen at the {side} base.",
         "There is subsegmental atelectasis in the {side} lung base.",
-        "Streaky densities at the {side} base are consistent with atelectasis.",
+        "Streaky bands at the {side} base are consistent with atelectasis.",
     ),
     "cardiomegaly": (
         "There is cardiomegaly.",
@@ -144,7 +144,7 @@ UNCERTAIN: dict[str, tuple[str, ...]] = {
         "There may be a small nodule in the {side} {zone} zone.",
         "Possible {mm} mm nodule in the {side} {zone} lung zone.",
         "Questionable {side} {zone} zone nodule.",
-        "A faint density in the {side} {zone} zone may represent a nodule.",
+        "A faint focus in the {side} {zone} zone may represent a nodule.",
         "A small {side} {zone} zone nodule cannot be excluded.",
         "Tiny density over the {side} {zone} lung, possibly a nodule.",
     ),
