@@ -14,7 +14,13 @@ from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Message, Reply
+from radbundles.components.distillation.chat import (
+    ChatError,
+    ChatUnavailableError,
+    ConversationError,
+    Message,
+    Reply,
+)
 from radbundles.components.distillation.local_model import LocalModel
 
 if TYPE_CHECKING:
@@ -139,7 +145,7 @@ class TransformersChat:
                 continue
             try:
                 running.append(_Running(self._tokens(asked.messages), asked.future))
-            except ChatError as error:
+            except ConversationError as error:
                 asked.future.set_exception(error)
         if running:
             self._reply(running)
@@ -148,10 +154,10 @@ class TransformersChat:
         try:
             tokens = self._local.encode(messages)
         except Exception as error:  # a template may quote the conversation: only the kind of error is kept
-            raise ChatError(f"the chat template failed with {type(error).__name__}") from None
+            raise ConversationError(f"the chat template failed with {type(error).__name__}") from None
         if self._context is not None and len(tokens) + self._max_new_tokens > self._context:
             room = f"{self._context:,} with {self._max_new_tokens:,} for the reply"
-            raise ChatError(f"{len(tokens):,} tokens, and the model takes {room}")
+            raise ConversationError(f"{len(tokens):,} tokens, and the model takes {room}")
         return tokens
 
     def _reply(self, batch: Sequence[_Running]) -> None:
@@ -176,7 +182,7 @@ class TransformersChat:
             return
         elif full:
             _free_memory()
-            fault = ChatError(f"the memory of the GPU does not suffice for {len(batch[0].tokens):,} tokens")
+            fault = ConversationError(f"the memory of the GPU does not suffice for {len(batch[0].tokens):,} tokens")
         for number, one in enumerate(batch):
             if fault is not None:
                 one.future.set_exception(fault)

@@ -18,7 +18,13 @@ from safetensors.torch import load_file, save_file
 from tests.components.distillation.tiny_model import TinyModel
 
 from radbundles.components.distillation import TransformersChat
-from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Message, Reply
+from radbundles.components.distillation.chat import (
+    ChatError,
+    ChatUnavailableError,
+    ConversationError,
+    Message,
+    Reply,
+)
 
 LONGEST = 24
 PLANTED = "Ermintrude Quuxley, MRN 5550173"
@@ -125,7 +131,7 @@ def test_a_conversation_that_never_fits_fails_alone(folder: Path, chat: Chat, mo
     limit_memory(model, 0, monkeypatch)
     future = model.send(conversation(PLANTED), {})
 
-    with pytest.raises(ChatError, match=r"memory of the GPU does not suffice for \d+ tokens"):
+    with pytest.raises(ConversationError, match=r"memory of the GPU does not suffice for \d+ tokens"):
         future.result(timeout=30)
     monkeypatch.undo()
     assert ask(model, REPORTS[:1])
@@ -152,14 +158,14 @@ def test_a_conversation_beyond_the_context_fails_alone(folder: Path, chat: Chat)
     short, long, after = (model.send(conversation(text), {}) for text in ("ok", "long " * 300, "fine"))
 
     assert short.result(timeout=30).text != after.result(timeout=30).text
-    with pytest.raises(ChatError, match=r"^1,\d\d\d tokens, and the model takes 300 with 24 for the reply$"):
+    with pytest.raises(ConversationError, match=r"^1,\d\d\d tokens, and the model takes 300 with 24 for the reply$"):
         long.result(timeout=30)
 
 
 def test_the_context_of_the_model_is_the_bound_by_default(copy: Path, chat: Chat) -> None:
     change_json(copy / "config.json", max_position_embeddings=100)
 
-    with pytest.raises(ChatError, match="the model takes 100 with 24"):
+    with pytest.raises(ConversationError, match="the model takes 100 with 24"):
         ask(chat(copy, max_length=5_000), [conversation("long " * 30)])
     with pytest.raises(ValueError, match="room for the report: got 100 of 100 tokens"):
         chat(copy, max_new_tokens=100)
@@ -265,7 +271,7 @@ def test_a_template_that_complains_is_not_quoted(copy: Path, chat: Chat) -> None
     model = chat(copy)
     error = model.send(conversation(PLANTED), {}).exception(timeout=30)
 
-    assert isinstance(error, ChatError)
+    assert isinstance(error, ConversationError)
     assert str(error) == "the chat template failed with TemplateError"
     assert error.__cause__ is None
     assert error.__suppress_context__
