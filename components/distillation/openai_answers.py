@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Reply
+from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, ConversationError, Reply
 
 
 def read_completion(answer: Any, max_tokens: int) -> Reply | None:
@@ -20,7 +20,7 @@ def read_completion(answer: Any, max_tokens: int) -> Reply | None:
         The reply; None if the answer is not what the protocol says.
 
     Raises:
-        ChatError: if the model or the server gave no reply on purpose.
+        ConversationError: if the model or the server gave no reply on purpose.
     """
     try:
         choice, usage = answer.choices[0], answer.usage
@@ -29,14 +29,14 @@ def read_completion(answer: Any, max_tokens: int) -> Reply | None:
     except (AttributeError, IndexError, TypeError, KeyError):
         return None
     if refusal:
-        raise ChatError("the model refused to answer")
+        raise ConversationError("the model refused to answer")
     if reason == "content_filter":
-        raise ChatError("the server's content filter held the reply back")
+        raise ConversationError("the server's content filter held the reply back")
     if text is not None and not isinstance(text, str):
         return None
     if not text or not text.strip():
         cut = f", cut off at {max_tokens:,} tokens" if reason == "length" else ""
-        raise ChatError(f"the reply was empty{cut}")
+        raise ConversationError(f"the reply was empty{cut}")
     text = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair could not be stored
     return Reply(text, complete=reason != "length", prompt_tokens=_count(prompt), completion_tokens=_count(completion))
 

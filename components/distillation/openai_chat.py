@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Message, Reply
+from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, ConversationError, Message, Reply
 from radbundles.components.distillation.loopback import require_loopback
 from radbundles.components.distillation.openai_answers import read_completion, request_failure
 
@@ -186,7 +186,7 @@ class OpenAIChat:
                     break
                 simpler = self._simpler(dialect, answer)
                 if simpler is None:
-                    raise ChatError(
+                    raise ConversationError(
                         f"the server refused the request ({answer.status_code}); "
                         "the report may be too long for the model"
                     )

@@ -20,7 +20,7 @@ import pytest
 from tests.components.distillation.chat_server import MODEL_NAME, NO_FAULTS, ChatServer, Faults
 
 from radbundles.components.distillation import OpenAIChat
-from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, Message, Reply
+from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, ConversationError, Message, Reply
 
 pytest.importorskip("openai")
 
@@ -218,7 +218,7 @@ def test_a_report_refused_in_every_form_fails_alone() -> None:
         return (400, {"error": {"message": "too many tokens"}}) if long else (200, completion())
 
     with scripted(respond) as server, chat(server.url) as model:
-        with pytest.raises(ChatError, match=r"refused the request \(400\); the report may be too long"):
+        with pytest.raises(ConversationError, match=r"refused the request \(400\); the report may be too long"):
             ask(model, "long")
         assert ask(model, "short") == Reply("yes")
     assert [form_of(body) for body in server.bodies] == ["json_schema", "json_object", "text", "json_schema"]
@@ -268,9 +268,9 @@ def test_passing_faults_are_tried_again(status: int) -> None:
     with scripted(respond) as server, chat(server.url, retries=2) as model:
         assert ask(model) == Reply("yes")
     with scripted(lambda number, body: (status, {})) as server, chat(server.url, retries=2) as model:
-        with pytest.raises(ChatError, match=f"^the server answered {status}, 3 times$"):
+        with pytest.raises(ChatError, match=f"^the server answered {status}, 3 times$") as caught:
             ask(model)
-    assert len(server.bodies) == 3
+    assert len(server.bodies) == 3 and not isinstance(caught.value, ConversationError)
 
 
 def test_a_server_that_is_gone_fails_the_conversation_only() -> None:
@@ -337,7 +337,7 @@ def test_a_connection_dropped_in_the_middle_of_the_body_is_tried_again() -> None
 )
 def test_no_reply_is_an_error_of_the_conversation(answer: object, reason: str) -> None:
     with scripted(lambda number, body: (200, answer)) as server, chat(server.url) as model:
-        with pytest.raises(ChatError) as caught:
+        with pytest.raises(ConversationError) as caught:
             ask(model)
     assert str(caught.value) == reason
 

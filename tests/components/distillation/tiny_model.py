@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 
@@ -17,7 +18,7 @@ class TinyModel:
     same distribution after any context.
     """
 
-    context = 48  # tokens it looks back
+    context = 96  # tokens it looks back
 
     def __init__(self) -> None:
         import torch
@@ -50,9 +51,9 @@ class TinyModel:
             self.network = LlamaForCausalLM(config).eval()
         self._lock = threading.Lock()
 
-    def tokens(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text)
-        return ids
+    @lru_cache(maxsize=4096)  # noqa: B019 (there is one model in a process)
+    def tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text))
 
     def text(self, ids: Sequence[int]) -> str:
         text = self.tokenizer.decode(list(ids))
@@ -67,7 +68,7 @@ class TinyModel:
 
     def write(self, messages: Sequence[Mapping[str, Any]], count: int) -> str:
         """Greedy text without constraint: random words."""
-        ids = self.tokens(self.prompt(messages))
+        ids = list(self.tokens(self.prompt(messages)))
         start = len(ids)
         for _ in range(count):
             ids.append(self._best(ids, range(2, len(self.tokenizer))))
@@ -75,7 +76,7 @@ class TinyModel:
 
     def fill(self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], quotes: Sequence[str]) -> str:
         """JSON that meets a schema, greedy among what the schema allows; free strings are taken from ``quotes``."""
-        ids = self.tokens(self.prompt(messages))
+        ids = list(self.tokens(self.prompt(messages)))
         start = len(ids)
         self._value(ids, schema, sorted(set(quotes)))
         return self.text(ids[start:])
