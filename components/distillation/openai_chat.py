@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
 import random
 import threading
@@ -16,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from radbundles.components.distillation.chat import ChatError, ChatUnavailableError, ConversationError, Message, Reply
-from radbundles.components.distillation.loopback import require_loopback
 from radbundles.components.distillation.openai_answers import read_completion, request_failure
+from radbundles.components.distillation.openai_client import open_client
 
 ResponseFormat = Literal["auto", "json_schema", "json_object", "text"]
 
@@ -85,17 +83,7 @@ class OpenAIChat:
             raise ValueError(f"timeout must be positive, not {timeout}")
         if response_format not in ("auto", *_LADDER):
             raise ValueError(f"response_format must be one of auto, {', '.join(_LADDER)}, not {response_format!r}")
-        loopback = require_loopback(base_url, allow_remote)
-        key = _key(api_key_variable, loopback)
-        try:
-            import openai
-        except ImportError:
-            raise ImportError(
-                'language model servers need the openai package: pip install "radbundles[openai]"'
-            ) from None
-        _silence_transport()
         self.slots = slots
-        self._openai = openai
         self._key_variable = api_key_variable
         self._attempts = retries + 1
         self._max_tokens = max_tokens
@@ -103,17 +91,17 @@ class OpenAIChat:
         self._climbs_down = response_format == "auto"
         self._dialect = _Dialect(_LADDER[0] if response_format == "auto" else response_format)
         self._closed = threading.Event()
-        self._client = openai.OpenAI(
-            base_url=base_url,
-            api_key=key,
-            max_retries=retries,
-            http_client=openai.DefaultHttpxClient(
-                timeout=openai.Timeout(timeout, connect=min(timeout, 10.0)),
-                follow_redirects=False,
-                trust_env=not loopback and base_url.lower().startswith("https"),
-                event_hooks={"request": [self._stop_if_closed]},
-            ),
+        self._client = open_client(
+            base_url,
+            allow_remote=allow_remote,
+            api_key_variable=api_key_variable,
+            timeout=timeout,
+            retries=retries,
+            before_request=self._stop_if_closed,
         )
+        import openai
+
+        self._openai = openai
         try:
             self.model = model or self._only_model()
         except BaseException:
@@ -251,23 +239,3 @@ class OpenAIChat:
     def _stop_if_closed(self, request: object) -> None:
         if self._closed.is_set():
             raise self._openai.OpenAIError("closed")  # the one kind of error that the client does not retry
-
-
-def _key(variable: str, loopback: bool) -> str:
-    key = os.environ.get(variable, "").strip()
-    if not key and not loopback:
-        raise ValueError(f"a remote server needs a key: put it into the environment variable {variable}")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError(f"the environment variable {variable} holds something that cannot be a key")
-    return key or "none"
-
-
-def _silence_transport() -> None:
-    """Keep debug logs of the client and of what it sends with from quoting requests and headers.
-
-    ``OPENAI_LOG=debug`` and ``logging.basicConfig(level=DEBUG)`` switch them on, which takes no intent to log reports.
-    What they say at INFO is one line for each request, in the middle of a progress bar.
-    """
-    for name in ("openai", "httpx", "httpcore", "httpx2", "httpcore2"):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.WARNING))
