@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from radbundles.components.data.datalist import iter_datalist
+from radbundles.components.data.datalist import dump_line, iter_datalist
 from radbundles.components.data.lines import existing, hash64, is_jsonl, iter_lines
 from radbundles.components.data.section import Item, parse_row
 
@@ -49,12 +50,14 @@ class WrittenRecords:
         out: the file of records.
         failures_out: the file of rows that failed, None if none did.
         failures: number of those rows.
+        reasons: why, and how many for each reason.
         seconds: that it took.
     """
 
     out: str
     failures_out: str | None
     failures: int
+    reasons: Mapping[str, int]
     seconds: float
 
 
@@ -90,7 +93,7 @@ def write_records(
         ValueError: if the output would overwrite the datalist, or the datalist as a whole cannot be read.
     """
     source, out, failures_path = destinations(datalist, out)
-    failed = 0
+    reasons: Counter[str] = Counter()
     began = time.perf_counter()
     with atomic(out) as records, atomic(failures_path) as failures:
         for row in checked_rows(source, only):
@@ -99,16 +102,16 @@ def write_records(
                     raise RowError(row.fault)
                 record = make(row.item)
             except RowError as error:
-                failed += 1
+                reasons[str(error)] += 1
                 failures.write(failure_line(row, str(error)))
             else:
                 records.write(record_line(row.item["id"], report_sha256(row.item.get("report", {})), record))
             if progress is not None:
                 progress()
-    if not failed:
+    if not reasons:
         failures_path.unlink()
     seconds = time.perf_counter() - began
-    return WrittenRecords(str(out), str(failures_path) if failed else None, failed, seconds)
+    return WrittenRecords(str(out), str(failures_path) if reasons else None, reasons.total(), reasons, seconds)
 
 
 def destinations(datalist: str | os.PathLike[str], out: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
@@ -128,14 +131,14 @@ def destinations(datalist: str | os.PathLike[str], out: str | os.PathLike[str]) 
 
 def record_line(name: str, sha256: str, record: Mapping[str, Any]) -> str:
     """The line of a record; the id leads it, where readers find it without parsing."""
-    return json.dumps({"id": name, "report_sha256": sha256, **record}, ensure_ascii=False) + "\n"
+    return dump_line({"id": name, "report_sha256": sha256, **record}) + "\n"
 
 
 def failure_line(row: Row, reason: str) -> str:
     """The line of a row that failed."""
     name = row.item.get("id")
     public = name if isinstance(name, str) else None
-    return json.dumps({"row": row.number, "id": public, "reason": reason}, ensure_ascii=False) + "\n"
+    return dump_line({"row": row.number, "id": public, "reason": reason}) + "\n"
 
 
 def checked_rows(path: Path, only: Collection[str] | None = None) -> Iterator[Row]:
@@ -151,8 +154,9 @@ def checked_rows(path: Path, only: Collection[str] | None = None) -> Iterator[Ro
         ValueError: if the datalist as a whole cannot be read.
     """
     seen = _Seen()
+    wanted = None if only is None else frozenset(only)
     for number, item in _rows(path):
-        if only is not None and not (isinstance(name := item.get("id"), str) and name in only):
+        if wanted is not None and not (isinstance(name := item.get("id"), str) and name in wanted):
             continue
         yield Row(number, item, _fault(item, seen))
 

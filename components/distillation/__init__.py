@@ -7,7 +7,7 @@ from __future__ import annotations
 from radbundles.components.distillation.answer import Answer, Fault, read_answer
 from radbundles.components.distillation.entity_file import entity_file
 from radbundles.components.distillation.interface import Distiller
-from radbundles.components.distillation.job import distill_datalist
+from radbundles.components.distillation.job import count_items, distill_datalist
 from radbundles.components.distillation.label_table import (
     LabelRow,
     make_labels,
@@ -16,6 +16,7 @@ from radbundles.components.distillation.label_table import (
     write_labels,
 )
 from radbundles.components.distillation.labels import LabeledReport, check_labels, read_labels
+from radbundles.components.distillation.language_model import DistillationError, LanguageModelDistiller
 from radbundles.components.distillation.loopback import require_loopback
 from radbundles.components.distillation.openai_chat import OpenAIChat
 from radbundles.components.distillation.prompt import Prompt
@@ -27,15 +28,18 @@ from radbundles.components.distillation.transformers_chat import TransformersCha
 
 __all__ = [
     "Answer",
+    "DistillationError",
     "Distiller",
     "Fault",
     "LabelRow",
     "LabeledReport",
+    "LanguageModelDistiller",
     "OpenAIChat",
     "Prompt",
     "RuleDistiller",
     "TransformersChat",
     "check_labels",
+    "count_items",
     "distill_datalist",
     "distilled_schema",
     "entity_file",

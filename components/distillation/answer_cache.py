@@ -11,10 +11,10 @@ import socket
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 
+from radbundles.components.data.datalist import dump_line
 from radbundles.components.distillation.talks import Outcome, Tally
 
 _APPLICATION = 0x52424143  # "RBAC" in the header of the file
@@ -25,7 +25,7 @@ _TABLES = (
         key BLOB PRIMARY KEY, asker BLOB NOT NULL, output TEXT, reason TEXT, requests INTEGER NOT NULL,
         prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
         rejected_spans INTEGER NOT NULL, rejected_descriptors INTEGER NOT NULL
-    ) WITHOUT ROWID""",
+    )""",
     "CREATE INDEX failed ON answers (asker) WHERE reason IS NOT NULL",
     "CREATE TABLE stamp (value TEXT NOT NULL)",
     "INSERT INTO stamp VALUES (lower(hex(randomblob(16))))",
@@ -107,8 +107,8 @@ class AnswerCache:
             report: digest of the report.
             outcome: that it had.
         """
-        output = None if outcome.output is None else json.dumps(outcome.output, ensure_ascii=False)
-        values = (self._key(report), self._asker, output, outcome.reason, *astuple(outcome.tally))
+        output = None if outcome.output is None else dump_line(outcome.output)
+        values = (self._key(report), self._asker, output, outcome.reason, *outcome.tally.values())
         with self._named_errors():
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?)", values)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import add
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -46,7 +47,17 @@ class Tally:
     rejected_descriptors: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Tally(*map(add, self.values(), other.values()))
+
+    def values(self) -> tuple[int, int, int, int, int]:
+        """The five numbers, in the order of the arguments."""
+        return (
+            self.requests,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.rejected_spans,
+            self.rejected_descriptors,
+        )
 
 
 @dataclass(frozen=True, slots=True)
