@@ -50,6 +50,7 @@ def windows(
     """See ``_HELP``."""
     from tqdm import tqdm
 
+    from radbundles.components.distillation.job import count_items
     from radbundles.components.inference import load_trained_ecamp, report_attention_transform, write_windows
 
     with warnings.catch_warnings():
@@ -65,7 +66,9 @@ def windows(
                 std=trained.pixel_std,
                 distilled=distilled,
             )
-            with tqdm(unit=" images", disable=None) as bar:  # on stderr, and only for a terminal
+            with tqdm(
+                total=count_items(datalist), unit=" images", disable=None
+            ) as bar:  # on stderr, and only for a terminal
                 summary = write_windows(
                     trained.network,
                     datalist,
