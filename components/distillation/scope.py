@@ -84,7 +84,7 @@ def judge(words: list[str], start: int, stop: int, marks: list[Found], targets: 
     for first, last, cue in marks:
         if cue.kind == "alternative":
             at = bisect_left(places, first)
-            _alternative(words, first, last, cue, findings[max(at - 1, 0) : at], findings[at : at + 1], cues)
+            _alternative(words, first, last, cue, _phrase(findings[:at][::-1])[::-1], _phrase(findings[at:]), cues)
     doubted = {target.start: target.doubted_at for target in findings if target.doubted_at is not None}
     for target in targets:
         if isinstance(target.payload, Cue) and target.doubted_at is None:  # "congestion" is a finding and a state
@@ -182,6 +182,16 @@ def _backward(words: list[str], events: list[tuple[int, Cue | Target | None]], c
                 active = None
 
 
+def _phrase(targets: list[Target]) -> list[Target]:
+    """The first of some targets and those that touch it in turn: "nodular density" is one thing with two names."""
+    stop = 1
+    while stop < len(targets) and (
+        targets[stop].start == targets[stop - 1].stop or targets[stop].stop == targets[stop - 1].start
+    ):
+        stop += 1
+    return targets[:stop]
+
+
 def _alternative(
     words: list[str], first: int, last: int, cue: Cue, before: list[Target], after: list[Target], cues: CueList
 ) -> None:
@@ -191,7 +201,7 @@ def _alternative(
     if cue.phrase not in ("versus", "vs"):
         if not before or not after:
             return
-        between = words[before[0].stop : first] + words[last : after[0].start]
+        between = words[before[-1].stop : first] + words[last : after[0].start]
         if not all(word in cues.connectors or word in cues.descriptors for word in between):
             return
     for target in before + after:
