@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,9 +67,9 @@ def windows(
                 std=trained.pixel_std,
                 distilled=distilled,
             )
-            with tqdm(
-                total=count_items(datalist), unit=" images", disable=None
-            ) as bar:  # on stderr, and only for a terminal
+            # On stderr, and only for a terminal.
+            total = count_items(datalist) if sys.stderr.isatty() else None
+            with tqdm(total=total, unit=" images", disable=None) as bar:
                 summary = write_windows(
                     trained.network,
                     datalist,
