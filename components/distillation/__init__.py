@@ -22,6 +22,7 @@ from radbundles.components.distillation.openai_chat import OpenAIChat
 from radbundles.components.distillation.prompt import Prompt
 from radbundles.components.distillation.quality import judge_distilled, judge_outputs
 from radbundles.components.distillation.quality_lines import entity_lines, error_lines, quality_lines, scope_lines
+from radbundles.components.distillation.quality_table import quality_table
 from radbundles.components.distillation.rules import RuleDistiller
 from radbundles.components.distillation.schema import distilled_schema, record_faults
 from radbundles.components.distillation.transformers_chat import TransformersChat
@@ -50,6 +51,7 @@ __all__ = [
     "make_labels",
     "part_of",
     "quality_lines",
+    "quality_table",
     "read_answer",
     "read_label_table",
     "read_labels",

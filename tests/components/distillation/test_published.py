@@ -1,0 +1,96 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is published on the quality of distillation comes from the committed results, and those hold no text."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radbundles.components.distillation import (
+    RuleDistiller,
+    check_labels,
+    distill_datalist,
+    judge_distilled,
+    part_of,
+    quality_table,
+    read_labels,
+)
+
+RESULTS = Path("docs/results/distillation")
+PAGE = Path("docs/distillation_quality.md")
+
+
+def block(page: str, name: str) -> str:
+    match = re.search(rf"<!-- {re.escape(name)} -->\n(.*?)<!-- /{re.escape(name)} -->", page, re.DOTALL)
+    assert match is not None
+    return match[1].strip()
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["rules", "rules_1.0"])
+def test_tables_are_those_of_the_results(name: str, repository: Path) -> None:
+    page = (repository / PAGE).read_text(encoding="utf-8")
+    assert block(page, name) == quality_table(load(repository / RESULTS / f"{name}.json")["quality"])
+
+
+def test_figures_of_the_whole_collection_are_those_of_the_results(repository: Path) -> None:
+    page = " ".join((repository / PAGE).read_text(encoding="utf-8").split())
+    summary = load(repository / RESULTS / "rules_all.json")
+    mix = summary["certainty"]
+    assert (
+        f"{summary['reports']:,} reports with text and {summary['without_report']:,} without: "
+        f"{mix['present']:,} entities present, {mix['uncertain']:,} uncertain, {mix['absent']:,} absent"
+    ) in page
+
+
+def test_label_set_is_split_by_id_and_large_enough(repository: Path) -> None:
+    labels = read_labels(repository / RESULTS / "labels_openi.jsonl")
+    assert all(label.part == part_of(label.id) for label in labels)
+    for part in ("tuning", "held-out"):
+        assert sum(len(label.mentions) for label in labels if label.part == part) >= 200
+
+
+@pytest.fixture(scope="module")
+def reports(shared_data: Path) -> dict[str, dict[str, str]]:
+    with open(shared_data / "cxr_reports" / "openi_reports.jsonl", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return {row["uid"]: {name: row[name] for name in ("findings", "impression") if row[name]} for row in rows}
+
+
+def test_labels_are_of_the_published_texts(reports: dict[str, dict[str, str]], repository: Path) -> None:
+    labels = read_labels(repository / RESULTS / "labels_openi.jsonl")
+    good, aside = check_labels(labels, reports)
+    assert len(good) == len(labels) and not aside
+
+
+def test_label_set_holds_no_text(reports: dict[str, dict[str, str]], repository: Path) -> None:
+    for line in (repository / RESULTS / "labels_openi.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        words = {word for text in reports[record["id"]].values() for word in re.findall(r"[A-Za-z]+ [A-Za-z]+", text)}
+        assert not [pair for pair in words if pair in line]
+
+
+def test_rules_still_score_what_is_published(
+    reports: dict[str, dict[str, str]], repository: Path, tmp_path: Path
+) -> None:
+    labels = read_labels(repository / RESULTS / "labels_openi.jsonl")
+    datalist = tmp_path / "list.jsonl"
+    with open(datalist, "w", encoding="utf-8") as file:
+        for label in labels:
+            item = {"id": label.id, "split": "training", "image": "x.png", "report": reports[label.id]}
+            file.write(json.dumps(item) + "\n")
+    distill_datalist(datalist, tmp_path / "out.jsonl", RuleDistiller())
+    result = judge_distilled(labels, tmp_path / "out.jsonl", datalist)
+    published = load(repository / RESULTS / "rules.json")["quality"]
+    assert result["backends"] == published["backends"]
+    assert result["scopes"] == published["scopes"]
+    held_out = next(s for s in result["scopes"] if (s["part"], s["drawn"]) == ("held-out", None))
+    assert held_out["scores"]["all"]["f1"]["estimate"] >= 0.95
