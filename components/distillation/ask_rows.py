@@ -61,11 +61,12 @@ class RowAsker:
         """
         names = []
         for number, chunk in enumerate(_chunks(rows, shard_size)):
-            while self._open >= _OPEN:
-                self._wait()
+            # Rows that wait for nothing but a sign of life of the model hold nothing up; there are few of them.
+            while self._open >= _OPEN and self._talks.under_way:
+                self._settle(self._talks.receive())
             names.append(self._begin(number, chunk))
-        while self._open:
-            self._wait()
+        while not self._talks.is_idle:
+            self._settle([self._talks.next()])
         return names
 
     def _begin(self, number: int, chunk: list[Row]) -> str:
@@ -114,17 +115,17 @@ class RowAsker:
             self._waiting.setdefault(digest, []).extend((shard, place) for place in those)
         while queue:
             while not self._talks.has_room:
-                self._wait()
+                self._settle(self._talks.receive())
             digest = queue.popleft()
             self._talks.start(digest, reports[digest])
             self.asked += 1
 
-    def _wait(self) -> None:
-        digest, outcome = self._talks.next()
-        self._cache.keep(digest, outcome)
-        self.tally += outcome.tally
-        for shard, place in self._waiting.pop(digest):
-            self._fill(shard, place, outcome)
+    def _settle(self, ended: Iterable[tuple[str, Outcome]]) -> None:
+        for digest, outcome in ended:
+            self._cache.keep(digest, outcome)
+            self.tally += outcome.tally
+            for shard, place in self._waiting.pop(digest):
+                self._fill(shard, place, outcome)
 
     def _fill(self, shard: OpenShard, place: int, outcome: Outcome) -> None:
         shard.fill(place, outcome)

@@ -91,7 +91,7 @@ class Talks(Generic[Key]):
     A faulty reply is sent back with what to mend in it, until the attempts are used up. Then the last reply that had an
     output counts, less the findings that were rejected; without any the conversation has failed.
 
-    All replies are read in the thread that calls :meth:`next`; the threads of the model only put them into a queue.
+    All replies are read in the thread that asks for them; the threads of the model only put them into a queue.
 
     Args:
         model: that is asked.
@@ -116,6 +116,11 @@ class Talks(Generic[Key]):
         return self._under_way < self._model.slots
 
     @property
+    def under_way(self) -> int:
+        """Number of conversations that wait for a reply."""
+        return self._under_way
+
+    @property
     def is_idle(self) -> bool:
         """Whether all that was started has been handed out."""
         return not (self._under_way or self._ended or self._unanswered)
@@ -132,27 +137,44 @@ class Talks(Generic[Key]):
         """
         self._send(_Talk(key, report, self._prompt.messages(report)))
 
-    def next(self) -> tuple[Key, Outcome]:
-        """Wait for a conversation to end, in whatever order they do.
+    def receive(self) -> list[tuple[Key, Outcome]]:
+        """Wait for a reply.
 
-        The end of one that got no reply is held back until another gets one, so that what is handed out is no mere
-        sign of a dead server.
+        The end of a conversation that got none is held back until another gets one, so that what is handed out is no
+        mere sign of a dead server.
+
+        Returns:
+            Key and outcome of the conversations that ended with it; often there is none.
+
+        Raises:
+            ChatUnavailableError: if the model can answer nothing, or has left so many conversations in a row without a
+                reply that this must be assumed. Those are never handed out.
+            RuntimeError: if no conversation is under way.
+        """
+        if not self._under_way:
+            raise RuntimeError("no conversation is under way")
+        self._take(*self._replies.get())
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
+
+    def next(self) -> tuple[Key, Outcome]:
+        """Wait for a conversation to end, in whatever order they do; for when nothing more is to be started.
+
+        When all the others have ended, those that got no reply are handed out too.
 
         Returns:
             Key and outcome.
 
         Raises:
-            ChatUnavailableError: if the model can answer nothing, or has left so many conversations in a row without a
-                reply that this must be assumed. Those are not handed out.
-            RuntimeError: if no conversation is under way.
+            ChatUnavailableError: as :meth:`receive`.
+            RuntimeError: if all that was started has been handed out.
         """
         while not self._ended:
-            if self._under_way:
-                self._take(*self._replies.get())
-            elif self._unanswered:
+            if self._unanswered and not self._under_way:
                 self._release()
             else:
-                raise RuntimeError("no conversation is under way")
+                self._ended.extend(self.receive())
         return self._ended.popleft()
 
     def _send(self, talk: _Talk[Key]) -> None:
