@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radbundles.components.distillation.chat import Message
+from radbundles.components.distillation.shared_prefix import SharedPrefix
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,7 @@ class LocalModel:
         ends: tokens that end a reply.
         context: tokens that conversation and reply have to fit in, None if there is no bound.
         system: whether the chat template knows messages of the system.
+        prefix: what the network remembers of the beginning of all conversations.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LocalModel:
     ends: frozenset[int]
     context: int | None
     system: bool
+    prefix: SharedPrefix
 
     @classmethod
     def read(cls, source: str | Path, *, device: str | torch.device | None = None, dtype: str = "auto") -> LocalModel:
@@ -101,6 +104,7 @@ class LocalModel:
             ends=frozenset(ends),
             context=getattr(network.config.get_text_config(), "max_position_embeddings", None),
             system=_knows_system(tokenizer),
+            prefix=SharedPrefix(network),
         )
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -116,7 +120,7 @@ class LocalModel:
         return ids
 
     def generate(
-        self, conversations: Sequence[Sequence[int]], *, max_new_tokens: int, stop: Callable[[], bool] = lambda: False
+        self, conversations: Sequence[list[int]], *, max_new_tokens: int, stop: Callable[[], bool] = lambda: False
     ) -> list[list[int]]:
         """The likeliest next tokens of each conversation, including the one that ends the reply if it came to that.
 
@@ -127,20 +131,22 @@ class LocalModel:
         """
         import torch
 
-        width = max(len(tokens) for tokens in conversations)
-        ids = torch.full((len(conversations), width), self.tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, tokens in enumerate(conversations):  # on the left, so that all replies begin at the same place
-            ids[row, width - len(tokens) :] = torch.tensor(tokens)
-            mask[row, width - len(tokens) :] = 1
-
         def stopped(ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
             return torch.full((len(ids),), stop(), dtype=torch.bool, device=ids.device)
 
         with torch.inference_mode():
+            known, cache = self.prefix.cache(conversations)
+            width = max(len(tokens) for tokens in conversations)
+            ids = torch.full((len(conversations), width), self.tokenizer.pad_token_id)
+            mask = torch.zeros_like(ids)
+            for row, tokens in enumerate(conversations):  # padded left of what differs: all replies begin at one place
+                for part, place in ((tokens[:known], 0), (tokens[known:], width - len(tokens) + known)):
+                    ids[row, place : place + len(part)] = torch.tensor(part)
+                    mask[row, place : place + len(part)] = 1
             output = self.network.generate(
                 ids.to(self.network.device),
                 attention_mask=mask.to(self.network.device),
+                past_key_values=cache,
                 max_new_tokens=max_new_tokens,
                 stopping_criteria=[stopped],
             )

@@ -27,6 +27,7 @@ from radbundles.components.distillation.chat import (
 )
 
 LONGEST = 24
+INSTRUCTIONS = "Say what the report says. " * 4  # long enough to be remembered from batch to batch
 PLANTED = "Ermintrude Quuxley, MRN 5550173"
 Chat = Callable[..., TransformersChat]
 
@@ -64,7 +65,7 @@ def chat() -> Iterator[Chat]:
         one.close()
 
 
-def conversation(text: str, system: str = "Say what the report says.") -> list[Message]:
+def conversation(text: str, system: str = INSTRUCTIONS) -> list[Message]:
     return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
 
