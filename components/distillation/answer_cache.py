@@ -52,8 +52,8 @@ class AnswerCache:
 
     def __init__(self, path: str | os.PathLike[str], identity: tuple[str, str, str]) -> None:
         self.path = Path(path)
-        self._identity = list(identity)
-        self._asker = hashlib.sha256(json.dumps(self._identity).encode()).digest()[:8]
+        self._identity = hashlib.sha256(json.dumps(identity).encode())
+        self._asker = self._identity.digest()[:8]
         self._holder = self.path.with_name(f"{self.path.name}.holder")
         with self._named_errors():
             self._db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)  # each statement is a transaction
@@ -142,7 +142,9 @@ class AnswerCache:
                     self._db.execute(statement)
 
     def _key(self, report: str) -> bytes:
-        return hashlib.sha256(json.dumps([report, *self._identity]).encode()).digest()
+        key = self._identity.copy()
+        key.update(report.encode())
+        return key.digest()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
