@@ -27,7 +27,7 @@ GRID_CELLS = 14  # that windows are counted in, whatever the grid of the network
 class Placed(NamedTuple):
     """Where the window of an item lies.
 
-    Attributes:
+    Args:
         window: row and column of its top-left cell, None where the item could not be read.
         by_entity: whether attention has placed it; else it is the middle one, since the report names no entity.
         fault: why the item could not be read, None if it could.
