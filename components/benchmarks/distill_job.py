@@ -98,8 +98,9 @@ def measure(folder: Path, *, reports: int = 100_000) -> dict[str, Any]:
         reports: number of reports.
 
     Returns:
-        ``reports`` and ``sentences``; for the runs ``asked`` and ``cached`` the ``reports_per_second``, the
-        time of the model left out, and the ``memory_mib`` of the process, before the run and when a tenth, a half and all of the reports were done.
+        ``reports`` and ``sentences``; for the runs ``asked`` and ``cached`` the ``reports_per_second``, the time of the
+        model left out, and the ``memory_mib`` of the process, before the run and when a tenth, a half and all of the
+        reports were done.
     """
     prompt = Prompt.read("chest")
     datalist = folder / "datalist.jsonl"

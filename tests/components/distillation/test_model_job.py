@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.components.distillation.chat_server import ChatServer, Faults
+from tests.components.distillation.killed_job import server_job
 from tests.components.distillation.scripted_model import PROMPT, ScriptedModel, ThreadedModel, found, reply, turns
+from tqdm import tqdm
 
 from radbundles.components.data.records import report_sha256
 from radbundles.components.distillation import (
@@ -311,6 +315,31 @@ def test_text_leaks_nowhere(
     assert SECRET not in everything and "P-777" not in everything
     assert "Report 1" not in caught.split("Error")[-1]
     assert b"id-0" not in (tmp_path / "out.jsonl.answers.sqlite").read_bytes()
+
+
+def test_text_leaks_nowhere_on_the_way_to_a_server_and_back(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_LOG", "debug")
+    caplog.set_level("DEBUG")
+    sentence = f"{SECRET} has a small left effusion of"
+    rows = [item(f"id-{n}", f"{sentence} {n} mm.", patient="P-777") for n in range(24)]
+    datalist, out = write_lines(tmp_path / "list.jsonl", *rows), tmp_path / "out.jsonl"
+    faults = Faults(slow=0.0, dropped=0.05, truncated=0.1, wrong_shape=0.1, hallucinated=0.2, permanent=0.3)
+    with ChatServer(faults) as server, tqdm(total=24, file=sys.stderr, mininterval=0) as bar:
+        summary = server_job(server.base_url, datalist, out, progress=bar.update)
+    with pytest.raises(ChatUnavailableError) as error:  # the server is gone now
+        server_job(server.base_url, datalist, out, retry_failed=True)
+    assert summary["failures"] > 2 and summary["rejected_spans"] > 0
+    said = capfd.readouterr()
+    assert "24/24" in said.err
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path != datalist).decode("utf-8", "replace")
+    caught = "".join(traceback.format_exception(error.value))
+    for place in (json.dumps(summary), caplog.text, said.out, said.err, files, caught):
+        assert SECRET not in place and "P-777" not in place and "small left effusion" not in place
 
 
 def test_rules_have_no_cache(datalist: Path, tmp_path: Path) -> None:
