@@ -82,14 +82,14 @@ class _Talk(Generic[Key]):
     messages: list[Message]
     tally: Tally = Tally()
     output: dict[str, Any] | None = None
-    """Of the last reply that had one."""
+    """The best so far."""
 
 
 class Talks(Generic[Key]):
     """Conversations under way, as many as the model has slots.
 
-    A faulty reply is sent back with what to mend in it, until the attempts are used up. Then the last reply that had an
-    output counts, less the findings that were rejected; without any the conversation has failed.
+    A faulty reply is sent back with what to mend in it, until the attempts are used up. Then the reply with the most
+    entities left counts, less the findings that were rejected; without any output the conversation has failed.
 
     All replies are read in the thread that asks for them; the threads of the model only put them into a queue.
 
@@ -209,7 +209,7 @@ class Talks(Generic[Key]):
             rejected_spans=answer.rejected_spans,
             rejected_descriptors=answer.rejected_descriptors,
         )
-        if answer.output is not None:
+        if answer.output is not None and not (answer.faults and _says_more(talk.output, answer.output)):
             talk.output = answer.output
         if answer.faults and talk.tally.requests < self._attempts:
             talk.messages = self._prompt.repair(talk.messages, reply, answer.faults)
@@ -229,3 +229,7 @@ class Talks(Generic[Key]):
     def _release(self) -> None:
         self._ended.extend(self._unanswered)
         self._unanswered.clear()
+
+
+def _says_more(first: dict[str, Any] | None, second: dict[str, Any]) -> bool:
+    return first is not None and len(first["entities"]) > len(second["entities"])

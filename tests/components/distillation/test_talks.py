@@ -60,6 +60,14 @@ def test_output_outlives_a_later_reply_without_one() -> None:
     assert outcome.output is not None and outcome.output["text"] == "There is effusion."
 
 
+def test_a_worse_reply_does_not_replace_a_better_one_unless_it_is_faultless() -> None:
+    poorer = reply(found("words that nobody dictated"))
+    outcome = outcome_of(INVENTED, poorer, attempts=2)
+    assert outcome.output is not None and outcome.output["text"] == "There is effusion."
+    outcome = outcome_of(INVENTED, reply(), attempts=3)
+    assert outcome.output is not None and outcome.output["text"] == ""
+
+
 def test_reason_is_given_when_no_reply_has_an_output() -> None:
     outcome = outcome_of("no JSON", "{}", "still none", attempts=3)
     assert outcome == Outcome(None, "the reply was not JSON", Tally(3, 300, 30, 0, 0))
