@@ -21,8 +21,9 @@ _NOTHING = Outcome({"text": "", "entities": []}, None)
 class RowAsker:
     """Writes shards with the outcome of every row.
 
-    A report is asked once, however many rows have it and even while it is under way. Held in memory are the rows of one
-    shard with their reports, the lines of up to eight shards without, and the conversations under way.
+    A report is asked once, however many rows have it and even while it is under way; what the prompt leaves out of a
+    report makes no difference. Held in memory are the rows of one shard with their reports, the lines of up to eight
+    shards without, and the conversations under way.
 
     Args:
         distiller: that asks.
@@ -83,15 +84,16 @@ class RowAsker:
         self._open += 1
         places: dict[str, list[int]] = {}
         reports: dict[str, Mapping[str, str]] = {}
-        for place, (row, digest) in enumerate(zip(chunk, digests, strict=True)):
-            report = row.item.get("report", {})
+        for place, row in enumerate(chunk):
             if row.fault is not None:
                 self._fill(shard, place, Outcome(None, row.fault))
-            elif not self._distiller.prompt.has_text(report):
+            # Known by the sections that the model sees: reports that differ in their indication alone are asked once.
+            elif not (seen := dict(self._distiller.prompt.sections(row.item.get("report", {})))):
                 self._fill(shard, place, _NOTHING)
             else:
+                digest = report_sha256(seen)
                 places.setdefault(digest, []).append(place)
-                reports.setdefault(digest, report)
+                reports.setdefault(digest, seen)
         self._answer(shard, places, reports)
         return name
 

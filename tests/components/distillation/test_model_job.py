@@ -185,6 +185,20 @@ def test_twins_far_apart_are_asked_once_even_while_under_way(tmp_path: Path) -> 
     assert (len(model.asked), summary["asked"], summary["from_cache"], summary["reports"]) == (4, 4, 36, 40)
 
 
+def test_what_the_model_does_not_see_makes_no_difference(tmp_path: Path) -> None:
+    rows = [
+        item(f"r{n}", report={"indication": f"Cough for {n} days.", "findings": "Effusion at the base."})
+        for n in range(4)
+    ]
+    model = ScriptedModel(say)
+    summary = model_job(write_lines(tmp_path / "list.jsonl", *rows), tmp_path / "out.jsonl", model)
+    assert (summary["asked"], summary["from_cache"], len(model.asked)) == (1, 3, 1)
+    records = read_lines(tmp_path / "out.jsonl")
+    assert len({record["report_sha256"] for record in records}) == 4
+    assert [record["report_sha256"] for record in records] == [report_sha256(row["report"]) for row in rows]
+    assert {record["entities"][0]["evidence"]["section"] for record in records} == {"findings"}
+
+
 def test_failures_are_asked_again_on_demand_only(datalist: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     model_job(datalist, out)
