@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radbundles.components.distillation.brake import Brake
 from radbundles.components.distillation.chat import Message
 from radbundles.components.distillation.shared_prefix import SharedPrefix
 
@@ -124,15 +125,14 @@ class LocalModel:
     ) -> list[list[int]]:
         """The likeliest next tokens of each conversation, including the one that ends the reply if it came to that.
 
+        A reply that only repeats itself is broken off.
+
         Args:
             conversations: tokens as :meth:`encode` gives them.
             max_new_tokens: longest reply.
             stop: asked at every step; True ends all replies where they are.
         """
         import torch
-
-        def stopped(ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-            return torch.full((len(ids),), stop(), dtype=torch.bool, device=ids.device)
 
         with torch.inference_mode():
             known, cache = self.prefix.cache(conversations)
@@ -143,14 +143,15 @@ class LocalModel:
                 for part, place in ((tokens[:known], 0), (tokens[known:], width - len(tokens) + known)):
                     ids[row, place : place + len(part)] = torch.tensor(part)
                     mask[row, place : place + len(part)] = 1
+            brake = Brake(width, stop)
             output = self.network.generate(
                 ids.to(self.network.device),
                 attention_mask=mask.to(self.network.device),
                 past_key_values=cache,
                 max_new_tokens=max_new_tokens,
-                stopping_criteria=[stopped],
+                stopping_criteria=[brake],
             )
-        return [self._until_end(row) for row in output[:, width:].tolist()]
+        return [self._until_end(brake.written(row, new)) for row, new in enumerate(output[:, width:].tolist())]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a reply, with spaces as they were written: a quote has to be found again."""
