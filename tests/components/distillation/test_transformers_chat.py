@@ -9,7 +9,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from itertools import compress
 from pathlib import Path
 from typing import Any, cast
 
@@ -161,16 +160,15 @@ def test_a_reply_that_goes_round_in_circles_is_cut_off_alone(
     weights = load_file(copy / "model.safetensors")  # what follows depends on the last token, nearly
     weights["model.layers.0.self_attn.o_proj.weight"] *= 0.002
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
-    change_json(copy / "generation_config.json", eos_token_id=[1, 200])
+    change_json(copy / "generation_config.json", eos_token_id=1)
     alone = ask(chat(copy, batch_size=1, max_new_tokens=600), REPORTS[:6])
     together = ask(chat(copy, batch_size=4, max_new_tokens=600), REPORTS[:6])
     monkeypatch.setattr("radbundles.components.distillation.brake._TAIL", 10_000)
     free = ask(chat(copy, batch_size=4, max_new_tokens=600), REPORTS[:6])
 
     assert together == alone
-    cut = [braked != whole for braked, whole in zip(alone, free, strict=True)]
-    assert set(cut) == {True, False}
-    for braked, whole in compress(zip(alone, free, strict=True), cut):
+    assert len({braked.completion_tokens for braked in alone}) > 2  # those that stop first are padded with an end
+    for braked, whole in zip(alone, free, strict=True):
         assert not braked.complete
         assert braked.completion_tokens % 32 == 0
         assert whole.completion_tokens > braked.completion_tokens >= 192
