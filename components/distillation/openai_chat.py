@@ -187,7 +187,8 @@ class OpenAIChat:
 
     def _request(self, messages: Sequence[Message], schema: Mapping[str, Any], dialect: _Dialect) -> Any:
         """The server's answer, None if it is no JSON, or the error that says that it does not take this request."""
-        options: dict[str, Any] = {dialect.limit: self._max_tokens}
+        # As extra fields, since the client would check every turn and key of the schema again: most of its time.
+        options: dict[str, Any] = {dialect.limit: self._max_tokens, "messages": messages}
         if dialect.temperature:
             options["temperature"] = self._temperature
         if dialect.response_format == "json_schema":
@@ -195,10 +196,9 @@ class OpenAIChat:
             options["response_format"] = {"type": "json_schema", "json_schema": form}
         elif dialect.response_format == "json_object":
             options["response_format"] = {"type": "json_object"}
-        turns: Any = list(messages)
         failure: ChatError | ChatUnavailableError
         try:
-            return self._client.chat.completions.create(model=self.model, messages=turns, **options)
+            return self._client.chat.completions.create(model=self.model, messages=(), extra_body=options)
         except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
             return error
         except self._openai.OpenAIError as error:
