@@ -51,6 +51,17 @@ def test_figures_of_the_whole_collection_are_those_of_the_results(repository: Pa
     ) in page
 
 
+def test_figures_of_the_job_are_those_of_the_results(repository: Path) -> None:
+    page = " ".join((repository / "docs" / "distillation_models.md").read_text(encoding="utf-8").split())
+    result = load(repository / RESULTS / "job.json")
+    asked, cached = result["asked"], result["cached"]
+    assert f"Of {result['reports']:,} synthetic reports" in page
+    assert f"{asked['reports_per_second']:,.0f} a second when all were asked" in page
+    assert f"{asked['memory_mib']['10 %']:.0f} MiB of memory after a tenth of them" in page
+    assert f"{asked['memory_mib']['100 %']:.0f} MiB after all" in page
+    assert f"{cached['reports_per_second']:,.0f} a second from the cache" in page
+
+
 def test_label_set_is_split_by_id_and_large_enough(repository: Path) -> None:
     labels = read_labels(repository / RESULTS / "labels_openi.jsonl")
     assert all(label.part == part_of(label.id) for label in labels)
