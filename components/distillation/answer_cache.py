@@ -81,7 +81,8 @@ class AnswerCache:
         """Outcomes that are there.
 
         Args:
-            reports: digests of reports, or of what was asked about them, see :func:`~radbundles.components.data.records.report_sha256`.
+            reports: digests of reports, or of the sections that were asked about, see
+                :func:`~radbundles.components.data.records.report_sha256`.
 
         Returns:
             Digest -> outcome.
