@@ -45,11 +45,12 @@ class TransformersChat:
     """A :class:`ChatModel` around a causal language model of transformers; nothing leaves this process.
 
     One thread works: it takes the conversations that wait, pads them on the left to one batch and writes the likeliest
-    reply to each, token by token. Replies are not held to a schema while they are written. When the memory of the GPU
-    does not suffice, a batch is halved as often as it takes.
+    reply to each, token by token. Instructions and examples, which all conversations begin with, are read once. Replies
+    are not held to a schema while they are written; one that only repeats itself is broken off. When the memory of the
+    GPU does not suffice, a batch is halved as often as it takes.
 
-    In float32 a reply is the same in any batch. In the half formats rounding depends on the width of the batch, so that
-    a reply may rarely differ where two tokens are nearly as likely; cached answers do not change.
+    Rounding depends on the shape of a batch, so that a reply may differ where two tokens are nearly as likely: hardly
+    ever in float32, now and then in the half formats. Cached answers do not change.
 
     Args:
         model: folder as ``save_pretrained`` writes it, or the name of a repository on the Hugging Face Hub; safetensors
