@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import queue
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from radbundles.components.distillation.chat import ChatError, ChatUnavailableEr
 from radbundles.components.distillation.openai_answers import read_completion, request_failure
 from radbundles.components.distillation.openai_client import open_client
 
-ResponseFormat = Literal["auto", "json_schema", "json_object", "text"]
+ResponseFormat = Literal["auto", "json_schema", "schema_object", "json_object", "text"]
 
-_LADDER: tuple[ResponseFormat, ...] = ("json_schema", "json_object", "text")
+_LADDER: tuple[ResponseFormat, ...] = ("json_schema", "schema_object", "json_object", "text")
+_PATH = re.compile(r"[\\/~.]|[A-Za-z]:[\\/]|.*\.gguf$")
 _READINGS = 3  # requests for an answer that can be read; what fails before there is one is the client's to retry
 _LISTINGS = 3  # requests for the list of models
 _CLOSING_SECONDS = 1.0
@@ -34,13 +36,21 @@ class _Dialect:
     temperature: bool = True
 
 
+def _without_folders(model: str) -> str:
+    """The name of a model that a server calls by the path of its file; "owner/name" is none."""
+    return re.split(r"[\\/]", model.rstrip("\\/"))[-1] if _PATH.match(model) else model
+
+
 class OpenAIChat:
     """Asks an OpenAI-compatible server, several conversations at a time.
 
     A request that fails in transport (no connection, time-out, 408, 409, 429, 5xx) is repeated by the ``openai`` client
-    with growing pauses, or those that the server asks for. A server that refuses JSON Schema is asked for a JSON
-    object, then for plain text; what it took once, it is asked for from then on. Redirects are never followed, and
-    proxies of the environment are used for remote ``https`` only, so that no one else sees the reports.
+    with growing pauses, or those that the server asks for. A server that refuses ``json_schema`` is asked for a JSON
+    object with a schema, then for any JSON object, then for plain text; what it took once, it is asked for from then
+    on. Redirects are never followed, and proxies of the environment are used for remote ``https`` only, so that no one
+    else sees the reports.
+
+    A server that calls its model by the path of a file keeps the path to itself: ``model`` has the file's name.
 
     Args:
         base_url: address up to and including ``/v1``. See :func:`require_loopback` for what is refused.
@@ -98,12 +108,15 @@ class OpenAIChat:
             timeout=timeout,
             retries=retries,
             before_request=self._stop_if_closed,
+            after_response=self._tell_refusal,
         )
         import openai
 
         self._openai = openai
+        self._refused: type[Exception] = type("RefusedError", (openai.OpenAIError,), {})
         try:
-            self.model = model or self._only_model()
+            self._asked = model or self._only_model()
+            self.model = _without_folders(self._asked)
         except BaseException:
             self._client.close()
             raise
@@ -170,13 +183,13 @@ class OpenAIChat:
                 self._closed.wait(2**reading * random.uniform(0.1, 0.2))
             while True:
                 answer = self._request(messages, schema, dialect)
-                if not isinstance(answer, self._openai.APIStatusError):
+                if not isinstance(answer, self._openai.OpenAIError):
                     break
                 simpler = self._simpler(dialect, answer)
                 if simpler is None:
+                    status = getattr(answer, "status_code", 500)
                     raise ConversationError(
-                        f"the server refused the request ({answer.status_code}); "
-                        "the report may be too long for the model"
+                        f"the server refused the request ({status}); the report may be too long for the model"
                     )
                 dialect = simpler
             if (reply := read_completion(answer, self._max_tokens)) is not None:
@@ -194,12 +207,14 @@ class OpenAIChat:
         if dialect.response_format == "json_schema":
             form = {"name": "findings", "strict": True, "schema": schema}
             options["response_format"] = {"type": "json_schema", "json_schema": form}
+        elif dialect.response_format == "schema_object":  # the form of llama-cpp-python
+            options["response_format"] = {"type": "json_object", "schema": schema}
         elif dialect.response_format == "json_object":
             options["response_format"] = {"type": "json_object"}
         failure: ChatError | ChatUnavailableError
         try:
-            return self._client.chat.completions.create(model=self.model, messages=(), extra_body=options)
-        except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
+            return self._client.chat.completions.create(model=self._asked, messages=(), extra_body=options)
+        except (self._openai.BadRequestError, self._openai.UnprocessableEntityError, self._refused) as error:
             return error
         except self._openai.OpenAIError as error:
             failure = request_failure(error, self._attempts, self._key_variable)
@@ -209,7 +224,7 @@ class OpenAIChat:
 
     def _simpler(self, dialect: _Dialect, refusal: Any) -> _Dialect | None:
         """The next dialect to try after a refusal, None if there is none."""
-        reason = f"{refusal.param} {refusal.message}"
+        reason = f"{getattr(refusal, 'param', '')} {getattr(refusal, 'message', '')}"
         if dialect.limit == "max_tokens" and "max_completion_tokens" in reason:
             return replace(dialect, limit="max_completion_tokens")
         if dialect.temperature and "temperature" in reason:
@@ -235,6 +250,11 @@ class OpenAIChat:
             listed = f"several models ({', '.join(names[:20])})" if names else "no model"
             failure = ChatUnavailableError(f"the server lists {listed}: say which to take with --model")
         raise ChatUnavailableError(str(failure))
+
+    def _tell_refusal(self, response: Any) -> None:
+        """Some servers answer 500 to a format that they do not know; the client would only repeat it."""
+        if response.status_code >= 500 and b"response_format" in response.read():
+            raise self._refused("response_format")
 
     def _stop_if_closed(self, request: object) -> None:
         if self._closed.is_set():

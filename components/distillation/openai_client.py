@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from radbundles.components.distillation.loopback import require_loopback
 
@@ -25,6 +25,7 @@ def open_client(
     timeout: float,
     retries: int,
     before_request: Callable[[object], None],
+    after_response: Callable[[Any], None],
 ) -> openai.OpenAI:
     """Build the client.
 
@@ -37,6 +38,7 @@ def open_client(
         timeout: seconds to wait for an answer.
         retries: repetitions of a request that failed in transport.
         before_request: called before each request and repetition.
+        after_response: called with the response to each, before it is read.
 
     Raises:
         ImportError: if the ``openai`` package is missing.
@@ -57,7 +59,7 @@ def open_client(
             timeout=openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
             follow_redirects=False,
             trust_env=not loopback and base_url.lower().startswith("https"),
-            event_hooks={"request": [before_request]},
+            event_hooks={"request": [before_request], "response": [after_response]},
         ),
     )
 

@@ -89,7 +89,7 @@ class Talks(Generic[Key]):
     """Conversations under way, as many as the model has slots.
 
     A faulty reply is sent back with what to mend in it, until the attempts are used up. Then the reply with the most
-    entities left counts, less the findings that were rejected; without any output the conversation has failed.
+    entities left counts, less the findings that were rejected; if none is left the conversation has failed.
 
     All replies are read in the thread that asks for them; the threads of the model only put them into a queue.
 
@@ -209,7 +209,7 @@ class Talks(Generic[Key]):
             rejected_spans=answer.rejected_spans,
             rejected_descriptors=answer.rejected_descriptors,
         )
-        if answer.output is not None and not (answer.faults and _says_more(talk.output, answer.output)):
+        if answer.output is not None and (not answer.faults or _says_more(answer.output, talk.output)):
             talk.output = answer.output
         if answer.faults and talk.tally.requests < self._attempts:
             talk.messages = self._prompt.repair(talk.messages, reply, answer.faults)
@@ -231,5 +231,6 @@ class Talks(Generic[Key]):
         self._unanswered.clear()
 
 
-def _says_more(first: dict[str, Any] | None, second: dict[str, Any]) -> bool:
-    return first is not None and len(first["entities"]) > len(second["entities"])
+def _says_more(new: dict[str, Any], old: dict[str, Any] | None) -> bool:
+    """Whether a faulty reply is the best so far; one that was rejected as a whole says nothing, not "no entity"."""
+    return len(new["entities"]) >= max(1, len(old["entities"]) if old is not None else 0)

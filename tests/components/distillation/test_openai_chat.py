@@ -202,8 +202,38 @@ def test_the_ladder_is_climbed_down_once(taken: str, status: int) -> None:
         ask(model)
         first = [form_of(body) for body in server.bodies]
         ask(model)
-    assert first == ["json_schema", "json_object", "text"][: len(first)] and first[-1] == taken
+    assert first == ["json_schema", "json_object", "json_object", "text"][: len(first)] and first[-1] == taken
     assert [form_of(body) for body in server.bodies[len(first) :]] == [taken]
+
+
+def test_a_server_that_answers_500_to_a_format_is_asked_in_another_at_once() -> None:
+    def respond(number: int, body: dict[str, Any]) -> tuple[int, object]:
+        if form_of(body) == "json_schema":
+            return 500, {"error": {"message": "[{'loc': ('body', 'response_format', 'type')}]", "type": "internal"}}
+        return 200, completion()
+
+    with scripted(respond) as server, chat(server.url) as model:
+        assert ask(model) == Reply("yes")
+        ask(model)
+    assert [form_of(body) for body in server.bodies] == ["json_schema", "json_object", "json_object"]
+    assert all(body["response_format"]["schema"] == SCHEMA for body in server.bodies[1:])
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        ("/home/someone/models/small.Q4.gguf", "small.Q4.gguf"),
+        ("models/small.gguf", "small.gguf"),
+        ("C:\\models\\small", "small"),
+        ("owner/name", "owner/name"),
+        ("small:8b", "small:8b"),
+    ],
+)
+def test_a_model_called_by_its_path_keeps_the_path_to_itself(listed: str, told: str) -> None:
+    with scripted(lambda number, body: (200, completion())) as server, chat(server.url, listed) as model:
+        ask(model)
+        assert model.model == told
+    assert server.bodies[0]["model"] == listed
 
 
 def test_a_server_without_json_schema_is_asked_for_an_object() -> None:
@@ -221,7 +251,8 @@ def test_a_report_refused_in_every_form_fails_alone() -> None:
         with pytest.raises(ConversationError, match=r"refused the request \(400\); the report may be too long"):
             ask(model, "long")
         assert ask(model, "short") == Reply("yes")
-    assert [form_of(body) for body in server.bodies] == ["json_schema", "json_object", "text", "json_schema"]
+    forms = ["json_schema", "json_object", "json_object", "text", "json_schema"]
+    assert [form_of(body) for body in server.bodies] == forms
 
 
 def test_a_chosen_format_is_kept() -> None:

@@ -68,6 +68,13 @@ def test_a_worse_reply_does_not_replace_a_better_one_unless_it_is_faultless() ->
     assert outcome.output is not None and outcome.output["text"] == ""
 
 
+def test_a_reply_rejected_as_a_whole_does_not_mean_that_there_is_no_entity() -> None:
+    poorer = reply(found("words that nobody dictated"))
+    assert outcome_of(poorer, attempts=1).reason == "1 of 1 quotes do not occur in the report"
+    outcome = outcome_of(reply(), attempts=1)
+    assert outcome.output is not None and outcome.reason is None
+
+
 def test_reason_is_given_when_no_reply_has_an_output() -> None:
     outcome = outcome_of("no JSON", "{}", "still none", attempts=3)
     assert outcome == Outcome(None, "the reply was not JSON", Tally(3, 300, 30, 0, 0))
