@@ -51,6 +51,17 @@ def test_figures_of_the_whole_collection_are_those_of_the_results(repository: Pa
     ) in page
 
 
+def test_figures_of_the_small_model_are_those_of_the_results(repository: Path) -> None:
+    page = " ".join((repository / PAGE).read_text(encoding="utf-8").split())
+    summary = load(repository / RESULTS / "smollm2_135m.json")
+    scope = summary["quality"]["scopes"][0]
+    f1 = scope["scores"]["all"]["f1"]
+    assert (
+        f"had {summary['rejected_spans']} of its quotes rejected on the {scope['reports']} shortest labeled reports, "
+        f"and F1 {f1['estimate']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}) on their {scope['labels']} labels"
+    ) in page
+
+
 def test_figures_of_the_job_are_those_of_the_results(repository: Path) -> None:
     page = " ".join((repository / "docs" / "distillation_models.md").read_text(encoding="utf-8").split())
     result = load(repository / RESULTS / "job.json")
