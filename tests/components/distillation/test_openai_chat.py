@@ -222,7 +222,7 @@ def test_a_server_that_answers_500_to_a_format_is_asked_in_another_at_once() -> 
 @pytest.mark.parametrize(
     ("listed", "told"),
     [
-        ("/home/someone/models/small.Q4.gguf", "small.Q4.gguf"),
+        ("/models/small.Q4.gguf", "small.Q4.gguf"),
         ("models/small.gguf", "small.gguf"),
         ("C:\\models\\small", "small"),
         ("owner/name", "owner/name"),
