@@ -15,6 +15,7 @@ from radbundles.components.distillation.label_table import (
     read_label_table,
     write_labels,
 )
+from radbundles.components.distillation.labeled_items import find_labeled_items
 from radbundles.components.distillation.labels import LabeledReport, check_labels, read_labels
 from radbundles.components.distillation.language_model import DistillationError, LanguageModelDistiller
 from radbundles.components.distillation.loopback import require_loopback
@@ -46,6 +47,7 @@ __all__ = [
     "entity_file",
     "entity_lines",
     "error_lines",
+    "find_labeled_items",
     "judge_distilled",
     "judge_outputs",
     "make_labels",

@@ -43,7 +43,7 @@ class LabeledReport:
     """The labels of one report. An entity without a mention is one that the report does not speak of.
 
     Args:
-        id: id of the datalist item.
+        id: id of the datalist item, or of its study.
         sections: section name -> SHA-256 of its text, for all sections that were read.
         part: ``tuning``, or ``held-out`` if no backend may be mended by it.
         mentions: one for each entity.

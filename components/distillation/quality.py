@@ -8,12 +8,11 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from radbundles.components.data.datalist import iter_datalist
-from radbundles.components.data.lines import existing, is_jsonl, iter_lines, line_id, parse_json
+from radbundles.components.data.lines import existing, iter_lines, line_id, parse_json
 from radbundles.components.data.records import report_sha256
+from radbundles.components.distillation.labeled_items import find_labeled_items
 from radbundles.components.distillation.labels import LabeledReport, Mention, check_labels
 from radbundles.components.distillation.quality_scores import Unit, confusion, entity_scores, scores
 from radbundles.components.distillation.schema import record_faults
@@ -49,17 +48,19 @@ def judge_distilled(
         FileNotFoundError: a file is missing.
         ValueError: a file cannot be read, a record breaks ``distilled.schema.json``, or no report is left to judge.
     """
-    wanted = {label.id for label in labels}
-    reports = _reports(datalist, wanted)
+    items = find_labeled_items(labels, datalist)
+    reports = {name: item.report for name, item in items.items()}
+    names = {item.id: name for name, item in items.items()}
     good, set_aside = check_labels(labels, reports)
     outputs: dict[str, list[dict[str, Any]]] = {}
     backends: set[tuple[str, str]] = set()
     stale: set[str] = set()
-    for record in _records(distilled, wanted - set_aside.keys()):
-        if record["report_sha256"] != report_sha256(reports[record["id"]]):
-            set_aside[record["id"]] = "the record was made from another text; distill again"
-            stale.add(record["id"])
-        outputs[record["id"]] = record["entities"]
+    for record in _records(distilled, {items[name].id for name in items.keys() - set_aside.keys()}):
+        name = names[record["id"]]
+        if record["report_sha256"] != report_sha256(reports[name]):
+            set_aside[name] = "the record was made from another text; distill again"
+            stale.add(name)
+        outputs[name] = record["entities"]
         backends.add((record["backend"], record["version"]))
     good = [label for label in good if label.id not in stale]
     if not good:
@@ -185,27 +186,6 @@ def _in_scope(label: LabeledReport, part: str | None, drawn: str | None) -> bool
 
 def _with_any(values: Iterable[str | None]) -> list[str | None]:
     return [None, *sorted({value for value in values if value is not None})]
-
-
-def _reports(datalist: str | os.PathLike[str], wanted: Collection[str]) -> dict[str, dict[str, str]]:
-    """Reports of some ids. Rows that cannot be read have no record either, and of a repeated id the first has it."""
-    reports: dict[str, dict[str, str]] = {}
-    for item in _items(datalist, wanted):
-        name, report = item.get("id"), item.get("report")
-        known = isinstance(name, str) and name in wanted and isinstance(report, dict)
-        if known and all(isinstance(text, str) for text in report.values()):
-            reports.setdefault(name, report)
-    return reports
-
-
-def _items(datalist: str | os.PathLike[str], wanted: Collection[str]) -> Iterator[Any]:
-    if not is_jsonl(datalist):
-        yield from (item for _, _, item in iter_datalist(datalist))
-        return
-    for _, _, raw in iter_lines(existing(datalist)):
-        with suppress(ValueError):
-            if line_id(raw) in wanted:  # the other lines stay unparsed
-                yield parse_json(raw)
 
 
 def _records(distilled: str | os.PathLike[str], wanted: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -104,7 +104,13 @@ def distill(
     """
     from tqdm import tqdm
 
-    from radbundles.components.distillation import count_items, distill_datalist, judge_distilled, read_labels
+    from radbundles.components.distillation import (
+        count_items,
+        distill_datalist,
+        find_labeled_items,
+        judge_distilled,
+        read_labels,
+    )
     from radbundles.components.distillation.chat import ChatUnavailableError
 
     _refuse_options_of_others(context, backend)
@@ -115,7 +121,7 @@ def distill(
         settings = {"cache": cache, "retry_failed": retry_failed}
     try:
         labels = None if evaluate is None else read_labels(evaluate)
-        only = None if labels is None else {labeled.id for labeled in labels}
+        only = None if labels is None else {item.id for item in find_labeled_items(labels, datalist).values()}
         with _target(out) as target, _distiller(context.params) as distiller:
             # On stderr, and only for a terminal.
             total = count_items(datalist) if sys.stderr.isatty() else None

@@ -8,9 +8,14 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from radbundles.cli import data_command, distill_command
+from radbundles.cli.app import app
 from radbundles.components.distillation import (
     RuleDistiller,
     check_labels,
@@ -20,6 +25,8 @@ from radbundles.components.distillation import (
     quality_table,
     read_labels,
 )
+
+assert data_command and distill_command  # importing them adds the commands
 
 RESULTS = Path("docs/results/distillation")
 PAGE = Path("docs/distillation_quality.md")
@@ -98,6 +105,37 @@ def test_label_set_holds_no_text(reports: dict[str, dict[str, str]], repository:
         record = json.loads(line)
         words = {word for text in reports[record["id"]].values() for word in re.findall(r"[A-Za-z]+ [A-Za-z]+", text)}
         assert not [pair for pair in words if pair in line]
+
+
+def test_a_datalist_of_the_builder_is_judged_by_its_studies(
+    reports: dict[str, dict[str, str]], repository: Path, tmp_path: Path
+) -> None:
+    labels = read_labels(repository / RESULTS / "labels_openi.jsonl")[:12]
+    for folder in ("ecgen-radiology", "NLMCXR_png"):
+        (tmp_path / "OPENI" / folder).mkdir(parents=True)
+    for label in labels:
+        root = ElementTree.Element("eCitation")
+        ElementTree.SubElement(root, "uId", id=label.id)
+        for name in ("findings", "impression"):
+            ElementTree.SubElement(root, "AbstractText", Label=name.upper()).text = reports[label.id].get(name)
+        for image in ("1001", "2001"):
+            name = f"{label.id}_IM-0001-{image}"
+            ElementTree.SubElement(root, "parentImage", id=name)
+            Image.new("L", (8, 8)).save(tmp_path / "OPENI" / "NLMCXR_png" / f"{name}.png")
+        path = tmp_path / "OPENI" / "ecgen-radiology" / f"{label.id.removeprefix('CXR')}.xml"
+        path.write_bytes(ElementTree.tostring(root))
+    datalist = tmp_path / "openi.json"
+    built = CliRunner().invoke(app, ["data", "build", "open-i", str(tmp_path / "OPENI"), "--out", str(datalist)])
+    assert built.exit_code == 0, built.output
+    result = CliRunner().invoke(
+        app, ["distill", str(datalist), "--evaluate", str(repository / RESULTS / "labels_openi.jsonl"), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["reports"] == 12  # one image of each study
+    scope = summary["quality"]["scopes"][0]
+    assert (scope["reports"], scope["without_output"]) == (12, 0)
+    assert scope["scores"]["all"]["f1"]["estimate"] > 0.9
 
 
 def test_rules_still_score_what_is_published(
