@@ -8,7 +8,7 @@ A heart, an aorta or a hilum is always there; only its state is a finding. A ter
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from radbundles.components.distillation.lexicon import Cue, CueList, Mention, Structure
 from radbundles.components.distillation.scope import Target
@@ -43,7 +43,7 @@ class StateFinder:
         words: lower-case words of the text.
         span: first word of the sentence and the word after its last.
         marks: cues of the sentence.
-        targets: judged targets: state words and findings, in order.
+        targets: judged targets, in order: state words, and findings, of which a structure may be the place.
         structures: places of the structures, in order.
         cues: the word lists.
     """
@@ -159,26 +159,30 @@ class StateFinder:
         )
 
     def _is_normal(self, target: Target, structure: Structure) -> bool:
-        cue = target.payload
-        return isinstance(cue, Cue) and (cue.where == "normal" or cue.phrase in structure.normal)
+        cue = _cue(target)
+        return cue.where == "normal" or cue.phrase in structure.normal
 
     def _read(self, target: Target, structure: Structure, since: int | None) -> State | None:
         """What a state means for a structure; ``since``: cues before this word belong to something else."""
         negated, doubted = (
             at is not None and (since is None or at >= since) for at in (target.negated_at, target.doubted_at)
         )
-        if isinstance(target.payload, Cue):
-            phrase = target.payload.phrase
-            if phrase in structure.normal:
-                # Only a negation of this very word counts: "no effusion, normal heart" is no enlarged heart.
-                if not (negated and target.start - (target.negated_at or 0) <= 2):
-                    return State("absent", target.start, target.stop, True)
-                certainty = "uncertain" if doubted else "present"
-                # Lungs that are "not clear" do not say with what.
-                return State(certainty, target.start, target.stop, False) if structure.abnormal else None
-            if phrase == "borderline" or phrase in self.cues.borderline:
-                return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
-            if phrase not in structure.abnormal:
-                return None
+        phrase = _cue(target).phrase
+        if phrase in structure.normal:
+            # Only a negation of this very word counts: "no effusion, normal heart" is no enlarged heart.
+            if not (negated and target.start - (target.negated_at or 0) <= 2):
+                return State("absent", target.start, target.stop, True)
+            certainty = "uncertain" if doubted else "present"
+            # Lungs that are "not clear" do not say with what.
+            return State(certainty, target.start, target.stop, False) if structure.abnormal else None
+        if phrase == "borderline" or phrase in self.cues.borderline:
+            return State("uncertain", target.start, target.stop, False) if structure.abnormal else None
+        if phrase not in structure.abnormal:
+            return None
         certainty = "absent" if negated else ("uncertain" if doubted else "present")
         return State(certainty, target.start, target.stop, certainty == "absent" and target.limited)
+
+
+def _cue(target: Target) -> Cue:
+    """The state word that a target of the finder carries."""
+    return cast(Cue, target.payload)

@@ -131,12 +131,17 @@ def distill(
                 summary["quality"] = judge_distilled(labels, target, datalist)
     except ChatUnavailableError as error:
         typer.secho(f"stopped: {error}", fg="red", err=True)
-        typer.echo("What was answered so far is kept; give the same command again to go on.", err=True)
+        if out is not None or cache is not None:
+            typer.echo("What was answered so far is kept; give the same command again to go on.", err=True)
+        else:
+            typer.echo("No answer is kept without --out or --cache.", err=True)
         raise typer.Exit(2) from None
     except (OSError, ValueError, ImportError) as error:
         raise typer.BadParameter(str(error)) from error
     if out is None:
         summary |= {"out": None, "failures_out": None}
+        if "cache" in summary and cache is None:
+            summary["cache"] = None
     typer.echo(json.dumps(summary, indent=4) if as_json else "\n".join(_lines(summary)))
     if summary["failures"]:
         where = "" if out is None else f", see {summary['failures_out']}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -58,6 +59,25 @@ def test_figures_of_the_whole_collection_are_those_of_the_results(repository: Pa
     ) in page
 
 
+def test_agreement_of_the_two_readings_is_that_of_their_files(repository: Path) -> None:
+    page = " ".join((repository / PAGE).read_text(encoding="utf-8").split())
+    first, second = (
+        {
+            (label.id, mention.entity): mention.certainty
+            for label in read_labels(repository / RESULTS / f"labels_openi_reading_{number}.jsonl")
+            for mention in label.mentions
+        }
+        for number in (1, 2)
+    )
+    either = first.keys() | second.keys()
+    agreed = sum(first.get(pair) == second.get(pair) for pair in either)
+    assert f"the same certainty for {agreed:,} of {len(either):,} entities" in page
+    drawn = Counter(label.drawn for label in read_labels(repository / RESULTS / "labels_openi.jsonl"))
+    assert (
+        f"{drawn['random']} drawn at random" in page and f"{drawn['enriched']} drawn at random from the others" in page
+    )
+
+
 def test_figures_of_the_small_model_are_those_of_the_results(repository: Path) -> None:
     page = " ".join((repository / PAGE).read_text(encoding="utf-8").split())
     summary = load(repository / RESULTS / "smollm2_135m.json")
@@ -101,7 +121,9 @@ def test_labels_are_of_the_published_texts(reports: dict[str, dict[str, str]], r
 
 
 def test_label_set_holds_no_text(reports: dict[str, dict[str, str]], repository: Path) -> None:
-    for line in (repository / RESULTS / "labels_openi.jsonl").read_text(encoding="utf-8").splitlines():
+    files = sorted((repository / RESULTS).glob("labels_openi*.jsonl"))
+    assert len(files) == 3
+    for line in "".join(file.read_text(encoding="utf-8") for file in files).splitlines():
         record = json.loads(line)
         words = {word for text in reports[record["id"]].values() for word in re.findall(r"[A-Za-z]+ [A-Za-z]+", text)}
         assert not [pair for pair in words if pair in line]
