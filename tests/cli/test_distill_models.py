@@ -252,6 +252,23 @@ def test_evaluation_distills_the_labeled_reports_alone(server: ChatServer, datal
     assert "F1 (95 % interval)" in text
 
 
+def test_an_evaluation_that_is_cut_off_does_not_claim_to_have_kept_answers(datalist: Path) -> None:
+    from radbundles.components.distillation import LabelRow, make_labels, write_labels
+
+    reports = {f"item-{n}": report(n) for n in range(40)}
+    write(datalist, [{"id": name, "report": text} for name, text in reports.items()])
+    labels = datalist.with_name("labels.jsonl")
+    write_labels(labels, make_labels([LabelRow(name) for name in reports], reports))
+    with ChatServer(NO_FAULTS) as running:
+        gone = running.base_url
+    options = ["--backend", "openai", "--base-url", gone, "--model", MODEL_NAME, "--retries", "0"]
+    command = ["distill", str(datalist), "--evaluate", str(labels), *options]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 2
+    assert "No answer is kept" in result.stderr and "same command" not in result.stderr
+    assert "same command" in runner.invoke(app, [*command, "--cache", str(datalist.with_name("c.sqlite"))]).stderr
+
+
 def test_nowhere_to_write_and_nothing_to_compare_is_refused(datalist: Path) -> None:
     result = runner.invoke(app, ["distill", str(datalist)])
     assert result.exit_code == 2
