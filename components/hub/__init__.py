@@ -13,11 +13,13 @@ from radbundles.components.hub.doctor import Diagnosis, diagnose
 from radbundles.components.hub.load_encoder import load_encoder
 from radbundles.components.hub.load_stage1 import load_stage1
 from radbundles.components.hub.load_weights import load_weights
+from radbundles.components.hub.manifest import MANIFEST, check_manifest, write_manifest
 from radbundles.components.hub.pack_run import pack_run
 from radbundles.components.hub.weights import WeightsReport, check_weights
 from radbundles.components.hub.workflow import bundle_workflow, literal
 
 __all__ = [
+    "MANIFEST",
     "Bundle",
     "BundleReport",
     "Codec",
@@ -28,6 +30,7 @@ __all__ = [
     "bundle_workflow",
     "check_bundle",
     "check_class_names",
+    "check_manifest",
     "check_weights",
     "diagnose",
     "find_bundle",
@@ -38,4 +41,5 @@ __all__ = [
     "load_stage1",
     "load_weights",
     "pack_run",
+    "write_manifest",
 ]
