@@ -12,6 +12,7 @@ from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
 from radbundles.components.hub.load_encoder import load_encoder
 from radbundles.components.hub.load_stage1 import load_stage1
+from radbundles.components.hub.load_start import load_start
 from radbundles.components.hub.load_weights import load_weights
 from radbundles.components.hub.manifest import MANIFEST, check_manifest, write_manifest
 from radbundles.components.hub.pack_run import pack_run
@@ -39,6 +40,7 @@ __all__ = [
     "literal",
     "load_encoder",
     "load_stage1",
+    "load_start",
     "load_weights",
     "pack_run",
     "write_manifest",

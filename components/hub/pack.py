@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import radbundles
 from radbundles.components.hub.packed_folder import (
     copy_documents,
+    copy_overlays,
     is_setting,
     loaded_network,
     plain_value,
@@ -45,12 +46,13 @@ def pack_bundle(
     tokenizer: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Make a bundle for inference of a trained network.
+    """Make a bundle of a trained network.
 
     Its ``inference.json`` is that of the trained bundle, with the network as the run built it, and with the run's
     values of every setting that both share (size of the image, channels, longest text). What the run loaded from
     elsewhere, such as a published text encoder, is written down as its configuration, since the weights bring its
-    tensors. The result appears whole or not at all, and only if its weights load into its network.
+    tensors. Its ``train.json`` holds the configs and values of the run, paths aside, and the same network, so that
+    ``finetune.json`` goes on from its weights. The result appears whole or not at all, and only if its weights load into its network.
 
     Args:
         bundle_root: the bundle that was trained.
@@ -86,16 +88,20 @@ def pack_bundle(
     if "name" in inference.get("model", {}):
         inference["model"]["name"] = out.name
 
+    kept = {key: value for key, value in (overrides or {}).items() if not _is_path(value)}
+
     with whole_folder(out) as partial:
         copy_documents(root, partial)
+        copy_overlays(root, partial)
         write_json(partial / "configs" / "inference.json", inference)
+        write_json(partial / "configs" / "train.json", _further_training(_training_config(root, configs, kept), network))
         save_atomically(state, partial / "models" / "model.pt")
         _save_tokenizer(Path(tokenizer), partial / "models" / "tokenizer.json")
         write_json(partial / "configs" / "metadata.json", _metadata(root, inference, loaded_network(partial)))
         record = {
             "bundle": root.resolve().name,
             "configs": list(configs),
-            "overrides": {key: value for key, value in (overrides or {}).items() if not _is_path(value)},
+            "overrides": kept,
             "weights": origin,
             "tokenizer": file_provenance(partial / "models" / "tokenizer.json"),
             "radbundles": radbundles.__version__,
@@ -115,6 +121,16 @@ def _training_config(root: Path, configs: Sequence[str], values: Mapping[str, An
     parser.read_config([str(file) for file in files])
     parser.update(dict(values))
     return parser
+
+
+def _further_training(training: ConfigParser, network: Mapping[str, Any]) -> dict[str, Any]:
+    """One config of a run's several, for training on: its network and its tokenizer come with the weights."""
+    config: dict[str, Any] = copy.deepcopy(training.get())
+    config.pop("_meta_", None)
+    return config | {
+        "tokenizer": "$os.path.join(@bundle_root, 'models', 'tokenizer.json')",
+        "network_def": {**config["network_def"], **network, "_target_": config["network_def"]["_target_"]},
+    }
 
 
 def _take_settings(inference: dict[str, Any], training: ConfigParser) -> None:

@@ -15,6 +15,7 @@ import radbundles
 from radbundles.components.hub.class_names import check_class_names
 from radbundles.components.hub.packed_folder import (
     copy_documents,
+    copy_overlays,
     is_setting,
     loaded_network,
     plain_value,
@@ -41,19 +42,20 @@ def pack_run(
     points: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     encoder_report: Mapping[str, Any] | str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Make a bundle for inference of the run that calls it, as the last step of its config.
+    """Make a bundle of the run that calls it, as the last step of its config.
 
     It has the network and the preparation of images of the trained bundle's ``inference.json`` with the values of this
     run, and in its metadata the names of the classes, by channel, and the operating points: whoever uses it says
-    nothing but where the images are. It appears whole or not at all, and only if its weights load into its network. An
+    nothing but where the images are. Its ``train.json`` has the same values, so that ``finetune.json`` goes on from its
+    weights; the rate, batch and length of the training are those of the trained bundle. It appears whole or not at all, and only if its weights load into its network. An
     older one of the same bundle makes way for it, so that a resumed run may pack again. One process alone may pack.
 
     Args:
         bundle_root: the bundle that was trained.
         out: folder to make, such as ``RUN/bundle``.
         weights: of the run, safetensors or a file of ``torch.save`` that holds tensors alone.
-        settings: values of the run in place of those at the top level of ``inference.json``: numbers, texts, lists or
-            dicts of them.
+        settings: values of the run in place of those at the top level of ``inference.json`` and ``train.json``:
+            numbers, texts, lists or dicts of them.
         classes: names in the order of the network's channels.
         points: operating points chosen on validation data, or the file of them; without, 0.5 is the threshold of every
             class and nothing is calibrated.
@@ -84,7 +86,12 @@ def pack_run(
     state, origin = read_checkpoint(Path(weights)), file_provenance(Path(weights))
     with whole_folder(out, replace=True) as partial:
         copy_documents(root, partial)
+        copy_overlays(root, partial)
         write_json(partial / "configs" / "inference.json", inference)
+        if (root / "configs" / "train.json").is_file():
+            training = read_json(root / "configs" / "train.json")
+            training |= {key: inference[key] for key in settings if is_setting(training.get(key, "$"))}
+            write_json(partial / "configs" / "train.json", training)
         write_json(partial / "configs" / "metadata.json", metadata)
         save_atomically(state, partial / "models" / "model.pt")
         _describe(metadata["network_data_format"], loaded_network(partial), inference, names)

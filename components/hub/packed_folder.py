@@ -55,6 +55,14 @@ def copy_documents(root: Path, folder: Path) -> None:
     (folder / "docs").mkdir(exist_ok=True)
 
 
+def copy_overlays(root: Path, folder: Path) -> None:
+    """Copy the configs that are laid over others, so that a bundle with weights can be trained further."""
+    written = {"inference.json", "metadata.json", "train.json"}  # by whoever makes the folder
+    for path in sorted((root / "configs").glob("*.json")):
+        if path.name not in written:
+            shutil.copyfile(path, folder / "configs" / path.name)
+
+
 def loaded_network(folder: Path) -> nn.Module:
     """Build the network of a bundle's ``inference.json`` on the CPU, and load the bundle's weights into it.
 
