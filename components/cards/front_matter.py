@@ -1,0 +1,65 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The YAML block that a model hub reads at the head of a card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from radbundles.components.cards.data_sets import data_sets_of
+
+_PIPELINES = {
+    "classes": "image-classification",
+    "segmentation": "image-segmentation",
+    "boxes": "object-detection",
+}
+
+
+def front_matter(folder: Path) -> str:
+    """Write the front matter for the card of a bundle on a model hub.
+
+    It goes before :func:`card_text` into the ``README.md`` of a published bundle, once, and never into
+    ``docs/README.md``, where MONAI's ``push_to_hf_hub`` would set a second block before it.
+
+    Args:
+        folder: root of the bundle.
+
+    Returns:
+        the block, with its fences and an empty line behind.
+
+    Raises:
+        OSError, ValueError: ``configs/metadata.json`` or ``LICENSE`` is missing or faulty.
+    """
+    import yaml
+
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    content = {
+        **_license(folder, metadata),
+        "library_name": "monai",
+        "pipeline_tag": _pipeline(metadata),
+        "tags": ["monai", "radbundles", "medical", *metadata.get("tags", ())],
+    }
+    metrics = list(metadata.get("eval_metrics") or {})
+    if metrics:
+        content["metrics"] = metrics
+    block = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{block}---\n\n"
+
+
+def _license(folder: Path, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """License of the whole: that of the code, unless data behind the weights has terms of its own."""
+    head = (folder / "LICENSE").read_text(encoding="utf-8")[:400]
+    code = "apache-2.0" if "Apache License" in head else "mit" if "MIT License" in head else "other"
+    behind = data_sets_of(metadata)
+    data = any(one.hub_license != code for role in ("trained_on", "starts_from") for one in behind.get(role, ()))
+    if data and any((folder / name).is_file() for name in ("models/model.pt", "models/model.safetensors")):
+        return {"license": "other", "license_name": "see-data-license", "license_link": "docs/data_license.txt"}
+    return {"license": code}
+
+
+def _pipeline(metadata: Mapping[str, Any]) -> str:
+    form = metadata["network_data_format"]["outputs"]["pred"].get("format")
+    return _PIPELINES.get(form, "image-feature-extraction")
