@@ -1,0 +1,11 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies bundles: their files without running anything, then what they do on made radiographs."""
+
+from __future__ import annotations
+
+from radbundles.components.verify.finding import Finding
+from radbundles.components.verify.running import made_data, verify_bundle
+from radbundles.components.verify.verdict import CHECKS, Verdict
+
+__all__ = ["CHECKS", "Finding", "Verdict", "made_data", "verify_bundle"]
