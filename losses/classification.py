@@ -1,6 +1,6 @@
 # Copyright (c) RadBundles contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Losses of labels of which some may be unknown."""
+"""Losses of labels of which some may be unknown; in training on several processes, of the batches of all together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from radbundles.networks.all_processes import sum_over_processes
 
 
 class MultiLabelLoss(nn.Module):
@@ -46,7 +48,7 @@ class MultiLabelLoss(nn.Module):
         each = F.binary_cross_entropy_with_logits(
             logits.float().where(known, 0.0), (labels == 1).float(), pos_weight=self.pos_weight, reduction="none"
         )
-        return each.where(known, 0.0).sum() / known.sum().clamp(min=1)
+        return sum_over_processes(each.where(known, 0.0).sum()) / sum_over_processes(known.sum()).clamp(min=1)
 
 
 class MultiClassLoss(nn.Module):
@@ -92,7 +94,8 @@ class MultiClassLoss(nn.Module):
             reduction="none",
         )
         weight = known.float() if self.weight is None else self.weight[target] * known
-        return each.where(known, 0.0).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)
+        total = sum_over_processes(weight.sum()).clamp(min=torch.finfo(torch.float32).tiny)
+        return sum_over_processes(each.where(known, 0.0).sum()) / total
 
 
 def _weights(name: str, values: Sequence[float] | None) -> torch.Tensor | None:

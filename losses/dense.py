@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from radbundles.losses.dense_sums import dense_sums
+from radbundles.networks.all_processes import sum_over_processes
 
 
 class DenseLoss(nn.Module):
@@ -20,7 +21,7 @@ class DenseLoss(nn.Module):
         dice  = 1 - 2 sum(p t) / (sum(p) + sum(t)), and 0 where sum(t) = 0
         focal = mean((1 - e^-ce)^gamma ce), with the binary cross-entropy ce
 
-    Both are averaged over the images that have a known class. A batch of no such image has the loss 0 and the
+    Both are averaged over the images that have a known class, in training on several processes over those of all. A batch of no such image has the loss 0 and the
     gradient 0.
 
     Source: DCXFM, stage 2: all known classes of an image are one vector of pixels to the Dice loss, so that large
@@ -81,7 +82,7 @@ class DenseLoss(nn.Module):
         if strange := set(labels.unique().tolist()) - {-1, 0, 1}:
             raise ValueError(f"labels must be 1, 0 or -1, got {sorted(strange)}")
         known = labels >= 0  # [B, T]
-        images = known.any(1).sum().clamp(min=1)  # that have a known class
+        images = sum_over_processes(known.any(1).sum()).clamp(min=1)  # that have a known class
         sums = dense_sums(logits, masks, labels, self.gamma)  # each [B, T]
         overlap, area = sums.overlap, sums.predicted + sums.inside
         inside = sums.inside
@@ -90,5 +91,6 @@ class DenseLoss(nn.Module):
         counts = inside > 0
         dice = (1 - 2 * overlap / area.clamp(min=1e-7)).where(counts, 0.0).sum(1) / counts.sum(1).clamp(min=1)  # [B]
         focal = sums.focal.sum(1) / (known.sum(1).clamp(min=1) * logits.shape[2:].numel())  # [B]
-        parts = {"dice": dice.sum() / images, "focal": focal.sum() / images}
+        means = sum_over_processes(torch.stack([dice.sum(), focal.sum()])) / images
+        parts = {"dice": means[0], "focal": means[1]}
         return {"loss": self.dice_weight * parts["dice"] + self.focal_weight * parts["focal"], **parts}

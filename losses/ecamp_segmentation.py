@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from radbundles.losses.dense_sums import dense_sums
+from radbundles.networks.all_processes import sum_over_processes
 
 
 class ECAMPSegmentationLoss(nn.Module):
@@ -18,7 +19,7 @@ class ECAMPSegmentationLoss(nn.Module):
 
         focal = mean((1 - e^-ce)^gamma ce)        dice = -ln((2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth))
 
-    averaged over the structures. Source: segmentation of ECAMP, its loss "mixed"; the mean over structures is that of
+    averaged over the structures; the batch is that of all processes where several train. Source: segmentation of ECAMP, its loss "mixed"; the mean over structures is that of
     optic disc and cup. What is unknown enters neither the value nor the gradient; a structure that no image of the
     batch knows does not count. With :class:`SegmentationObjective` it takes the place of :class:`DenseLoss`.
 
@@ -61,10 +62,11 @@ class ECAMPSegmentationLoss(nn.Module):
         if strange := set(labels.unique().tolist()) - {-1, 0, 1}:
             raise ValueError(f"labels must be 1, 0 or -1, got {sorted(strange)}")
         sums = dense_sums(logits, masks, labels, self.gamma)  # each [B, K], 0 where unknown
-        images = (labels >= 0).sum(0)  # [K]
+        images = sum_over_processes((labels >= 0).sum(0))  # [K]
         structures = (images > 0).sum().clamp(min=1)
-        focal = sums.focal.sum(0) / (images.clamp(min=1) * logits.shape[2:].numel())  # [K]
-        overlap, area = 2 * sums.overlap.sum(0), (sums.predicted + sums.inside).sum(0)
+        area = (sums.predicted + sums.inside).sum(0)
+        focal, overlap, area = sum_over_processes(torch.stack([sums.focal.sum(0), 2 * sums.overlap.sum(0), area]))
+        focal = focal / (images.clamp(min=1) * logits.shape[2:].numel())  # [K]
         # Where nothing is known both sums are 0, the ratio is 1 and its logarithm 0.
         dice = -((overlap + self.smooth) / (area + self.smooth)).log()
         parts = {"focal": focal.sum() / structures, "dice": dice.sum() / structures}

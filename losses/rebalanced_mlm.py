@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from radbundles.networks.all_processes import sum_over_processes
+
 
 class RebalancedMLMLoss(nn.Module):
     """Cross-entropy of the predicted words, weighted token by token.
@@ -18,7 +20,7 @@ class RebalancedMLMLoss(nn.Module):
 
     Deviation: the official code averages over every position, padding and visible words included (quirk Q10), so
     that short reports are dominated by trivially easy terms. Here the mean of weight times cross-entropy runs over the
-    masked positions; ``positions="all"`` gives the official value.
+    masked positions, in training on several processes over those of all; ``positions="all"`` gives the official value.
 
     Args:
         positions: "masked", or "all" for the official loss.
@@ -67,4 +69,5 @@ class RebalancedMLMLoss(nn.Module):
         error = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
         if self.rebalance:
             error = weights.flatten() * error
-        return error.sum() / max(labels.numel(), 1)
+        count = sum_over_processes(error.new_tensor(labels.numel()))
+        return sum_over_processes(error.sum()) / count.clamp(min=1)

@@ -12,6 +12,7 @@ from monai.losses import BoxGIoULoss, FocalLoss
 from torch import nn
 
 from radbundles.losses.anchor_matcher import EveryBoxMatcher
+from radbundles.networks.all_processes import sum_over_processes
 from radbundles.networks.retinanet import decode_boxes
 
 
@@ -55,9 +56,11 @@ class RetinaNetLoss(nn.Module):
         """
         logits, deltas = heads["logits"].float(), heads["deltas"].float()
         target, image, anchor, truth = self._targets(heads, boxes, box_classes)
-        classification = self.focal(logits.flatten(0, 1), target.flatten(0, 1)).sum() / target.sum().clamp(min=1)
+        focal = self.focal(logits.flatten(0, 1), target.flatten(0, 1)).sum()
         predicted = decode_boxes(deltas[image, anchor], heads["anchors"][anchor])
-        box = self.giou(predicted, truth) / len(truth) if len(truth) else 0 * deltas.sum()
+        box = self.giou(predicted, truth) if len(truth) else 0 * deltas.sum()
+        counts = sum_over_processes(torch.stack([target.sum(), target.new_tensor(len(truth))])).clamp(min=1)
+        classification, box = sum_over_processes(torch.stack([focal, box])) / counts
         return {"loss": classification + self.box_weight * box, "classification": classification, "box": box}
 
     @torch.no_grad()

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
+
+from radbundles.networks.all_processes import rows_of_processes
 
 
 class SoftContrastLoss(nn.Module):
@@ -29,8 +31,8 @@ class SoftContrastLoss(nn.Module):
         label_temperature: of the targets; the official 0.5 makes them almost hard.
         targets: "labels" or "identity".
         clamp: count disagreeing labels (a negative similarity) as no agreement.
-        gather: contrast with the pairs of every process, gradients included; needs batches of one size. Each process
-            averages over its own rows and columns. What the embeddings of one process get from the losses of all is
+        gather: while training, contrast with the pairs of every process, gradients included; needs batches of one
+            size. Each process averages over its own rows and columns. What the embeddings of one process get from the losses of all is
             summed, and :class:`torch.nn.parallel.DistributedDataParallel` averages over processes: together that is
             the gradient of the loss of the whole batch, without any factor.
         double: compute and return in float64, as published.
@@ -111,24 +113,8 @@ class SoftContrastLoss(nn.Module):
 
     def _gather(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Both tensors of every process, in the order of ranks."""
-        if not self.gather or not dist.is_available() or not dist.is_initialized():
+        if not self.gather:
             return first, second
         columns = first.shape[1]
-        together: torch.Tensor = _AllGather.apply(torch.cat([first, second], dim=1))
+        together = rows_of_processes(torch.cat([first, second], dim=1))
         return together[:, :columns], together[:, columns:]
-
-
-class _AllGather(torch.autograd.Function):
-    """Rows of every process; the gradient of a row is the sum of what it gets in every process."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
-        gathered = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(gathered, rows.contiguous())
-        return torch.cat(gathered)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]

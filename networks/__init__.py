@@ -31,6 +31,7 @@ from radbundles.networks.ecamp import ECAMP as ECAMP
 from radbundles.networks.ecamp_checkpoint import convert_ecamp_checkpoint as convert_ecamp_checkpoint
 from radbundles.networks.ecamp_checkpoint import load_ecamp as load_ecamp
 from radbundles.networks.ecamp_checkpoint import save_ecamp as save_ecamp
+from radbundles.networks.ecamp_encoder import ECAMPEncoder as ECAMPEncoder
 from radbundles.networks.ecamp_entity_maps import ECAMPEntityMaps as ECAMPEntityMaps
 from radbundles.networks.ecamp_features import ECAMPFeatures as ECAMPFeatures
 from radbundles.networks.encoder_classifier import EncoderClassifier as EncoderClassifier
@@ -52,6 +53,8 @@ from radbundles.networks.resnet_encoder import load_torchvision_resnet as load_t
 from radbundles.networks.retinanet import EncoderRetinaNet as EncoderRetinaNet
 from radbundles.networks.retinanet import build_retinanet as build_retinanet
 from radbundles.networks.select_boxes import select_boxes as select_boxes
+from radbundles.networks.shared_batch_norm import SharedBatchNorm as SharedBatchNorm
+from radbundles.networks.shared_batch_norm import share_batch_norm as share_batch_norm
 from radbundles.networks.spatial_aggregation import SpatialAggregation as SpatialAggregation
 from radbundles.networks.super_resolution import SuperResolutionHead as SuperResolutionHead
 from radbundles.networks.swin_encoder import SwinEncoder as SwinEncoder

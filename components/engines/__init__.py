@@ -11,11 +11,13 @@ from radbundles.components.engines.early_stop import EarlyStop
 from radbundles.components.engines.ema_teacher import EMATeacher
 from radbundles.components.engines.layer_decay import layer_decay_groups
 from radbundles.components.engines.optimizer import parameter_groups, weight_decay_groups
+from radbundles.components.engines.processes import join_processes, leave_processes
 from radbundles.components.engines.progress import Progress
 from radbundles.components.engines.record_network import RecordNetwork
 from radbundles.components.engines.resume import Resume
 from radbundles.components.engines.schedule import WarmupCosine
 from radbundles.components.engines.seeding import SeedIterations
+from radbundles.components.engines.sync_gradients import SyncGradients
 from radbundles.components.engines.write_metrics import WriteMetrics
 
 __all__ = [
@@ -27,9 +29,12 @@ __all__ = [
     "RecordNetwork",
     "Resume",
     "SeedIterations",
+    "SyncGradients",
     "WarmupCosine",
     "WriteMetrics",
+    "join_processes",
     "layer_decay_groups",
+    "leave_processes",
     "loss_of",
     "losses_of",
     "move_batch",

@@ -41,14 +41,14 @@ class ClipGradients:
 
     def __call__(self, engine: Any) -> None:
         """Clip, if the trainer's optimizer steps next."""
-        if not _steps_next(engine):
+        if not steps_next(engine):
             return
         if engine.amp and engine.scaler is not None:
             engine.scaler.unscale_(engine.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
 
 
-def _steps_next(engine: Any) -> bool:
+def steps_next(engine: Any) -> bool:
     """Whether this iteration ends an accumulation, as MONAI's SupervisedTrainer counts: an epoch's end does too."""
     done, length = engine.state.iteration, engine.state.epoch_length
     if length is not None:
