@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.hub_server import LocalHub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -38,3 +43,14 @@ def golden_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("reference tensors not found: set RADBUNDLES_GOLDEN to their folder")
     return folder
+
+
+@pytest.fixture
+def local_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """A Hub on loopback that this process and those it starts talk to, with the token, and caches in ``tmp_path``."""
+    from tests.hub_client import send_client_to
+    from tests.hub_server import LocalHub
+
+    with LocalHub() as hub:
+        with send_client_to(hub, tmp_path / "hf_home", monkeypatch):
+            yield hub
