@@ -104,7 +104,7 @@ def test_light_modules_import_neither_torch_nor_monai(module: str) -> None:
     assert not loaded & {"torch", "monai", "transformers", "ignite", "matplotlib"}
 
 
-EXTRAS = ("", "jpeg", "openai")
+EXTRAS = ("", "jpeg", "onnx", "openai")
 # Distributions whose name is not that of the module they bring.
 DISTRIBUTIONS = {"PIL": "pillow", "ignite": "pytorch-ignite", "yaml": "pyyaml"}
 

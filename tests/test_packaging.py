@@ -109,7 +109,7 @@ def test_wheel_says_what_it_is(wheel: Path) -> None:
         assert name.replace("METADATA", "licenses/LICENSE") in archive.namelist()
     assert (metadata["Name"], metadata["Version"]) == ("radbundles", radbundles.__version__)
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra") or []) == {"dev", "docs", "jpeg", "openai"}
+    assert set(metadata.get_all("Provides-Extra") or []) == {"dev", "docs", "jpeg", "onnx", "openai"}
 
 
 def test_installed_wheel_imports_and_finds_its_bundles(

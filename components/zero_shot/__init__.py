@@ -15,7 +15,13 @@ from radbundles.components.zero_shot.load_zero_shot import load_zero_shot
 from radbundles.components.zero_shot.locate import BoxRule, Place, ScoreRule
 from radbundles.components.zero_shot.prompt_table import Prompts, PromptTable, prompt_table
 from radbundles.components.zero_shot.results import Grounding, ImageEmbedding, Segmentation
-from radbundles.components.zero_shot.similarity import cosine_maps, pool_cells, share_maps, smooth_maps
+from radbundles.components.zero_shot.similarity import (
+    cosine_maps,
+    pool_cells,
+    share_maps,
+    smooth_maps,
+    smoothing_matrix,
+)
 from radbundles.components.zero_shot.write_findings import WriteFindings, findings_schema
 from radbundles.components.zero_shot.zero_shot import Comparison, ZeroShot
 
@@ -45,4 +51,5 @@ __all__ = [
     "prompt_table",
     "share_maps",
     "smooth_maps",
+    "smoothing_matrix",
 ]

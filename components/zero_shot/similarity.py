@@ -86,15 +86,20 @@ def smooth_maps(maps: torch.Tensor, sigma: float) -> torch.Tensor:
         raise ValueError(f"sigma must be 0 or more, got {sigma}")
     if sigma == 0:
         return maps.float()
-    down = _gaussian_matrix(maps.shape[-2], sigma).to(maps.device)
-    across = _gaussian_matrix(maps.shape[-1], sigma).to(maps.device)
+    down = smoothing_matrix(maps.shape[-2], sigma).to(maps.device)
+    across = smoothing_matrix(maps.shape[-1], sigma).to(maps.device)
     with torch.autocast(maps.device.type, enabled=False):
         return down @ maps.float() @ across.T
 
 
 @lru_cache(maxsize=32)
-def _gaussian_matrix(length: int, sigma: float, truncate: float = 4.0) -> torch.Tensor:
-    """Weight [length, length] of each cell in each smoothed cell; cells beyond the border are those mirrored in it."""
+def smoothing_matrix(length: int, sigma: float, truncate: float = 4.0) -> torch.Tensor:
+    """Weight [length, length] of each cell in each smoothed cell; cells beyond the border are those mirrored in it.
+
+    With a standard deviation of 0 every cell keeps its value.
+    """
+    if sigma == 0:
+        return torch.eye(length)
     # The cache must not hold an inference tensor, whoever asks first.
     with torch.inference_mode(False):
         radius = int(truncate * sigma + 0.5)

@@ -222,7 +222,7 @@ class ZeroShot:
         """
         embedding = self._one(image)
         with torch.inference_mode():
-            similarity = self._similarity(embedding.cells, self._ask((), classes, negatives))
+            similarity = self._similarity(embedding.cells, self.ask((), classes, negatives))
         return dict(zip(classes, similarity[0].tolist(), strict=True))
 
     def class_prompts(self, classes: Sequence[str], *, negatives: bool = False) -> list[Prompts]:
@@ -264,10 +264,11 @@ class ZeroShot:
             ValueError: if there is nothing to ask, or negatives are asked for and a class has none.
         """
         images = ImageFeatures(features) if isinstance(features, torch.Tensor) else features
-        asked = self._ask(phrases, classes, negatives)
+        asked = self.ask(phrases, classes, negatives)
         return Comparison(self._maps(images, asked), self._similarity(images.cells, asked))
 
-    def _ask(self, phrases: Sequence[str], classes: Sequence[str], negatives: bool) -> Asked:
+    def ask(self, phrases: Sequence[str], classes: Sequence[str], negatives: bool = False) -> Asked:
+        """Put a question into the form that images are compared with, see :meth:`compare`."""
         if isinstance(phrases, str) or isinstance(classes, str) or not (phrases or classes):
             raise ValueError("give a list of at least one phrase or class")
         prompts = self.class_prompts(classes, negatives=negatives)
