@@ -21,8 +21,8 @@ class DenseLoss(nn.Module):
         dice  = 1 - 2 sum(p t) / (sum(p) + sum(t)), and 0 where sum(t) = 0
         focal = mean((1 - e^-ce)^gamma ce), with the binary cross-entropy ce
 
-    Both are averaged over the images that have a known class, in training on several processes over those of all. A batch of no such image has the loss 0 and the
-    gradient 0.
+    Both are averaged over the images that have a known class, in training on several processes over those of all. A
+    batch of no such image has the loss 0 and the gradient 0.
 
     Source: DCXFM, stage 2: all known classes of an image are one vector of pixels to the Dice loss, so that large
     findings outweigh small ones (quirk Q33); ``dice="per_class"`` gives each class that has pixels the same weight.

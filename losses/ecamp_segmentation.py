@@ -19,9 +19,10 @@ class ECAMPSegmentationLoss(nn.Module):
 
         focal = mean((1 - e^-ce)^gamma ce)        dice = -ln((2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth))
 
-    averaged over the structures; the batch is that of all processes where several train. Source: segmentation of ECAMP, its loss "mixed"; the mean over structures is that of
-    optic disc and cup. What is unknown enters neither the value nor the gradient; a structure that no image of the
-    batch knows does not count. With :class:`SegmentationObjective` it takes the place of :class:`DenseLoss`.
+    averaged over the structures; the batch is that of all processes where several train. Source: segmentation of ECAMP,
+    its loss "mixed"; the mean over structures is that of optic disc and cup. What is unknown enters neither the value
+    nor the gradient; a structure that no image of the batch knows does not count. With :class:`SegmentationObjective`
+    it takes the place of :class:`DenseLoss`.
 
     Args:
         focal_weight: weight of focal in the loss.

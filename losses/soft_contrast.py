@@ -32,9 +32,9 @@ class SoftContrastLoss(nn.Module):
         targets: "labels" or "identity".
         clamp: count disagreeing labels (a negative similarity) as no agreement.
         gather: while training, contrast with the pairs of every process, gradients included; needs batches of one
-            size. Each process averages over its own rows and columns. What the embeddings of one process get from the losses of all is
-            summed, and :class:`torch.nn.parallel.DistributedDataParallel` averages over processes: together that is
-            the gradient of the loss of the whole batch, without any factor.
+            size. Each process averages over its own rows and columns. What the embeddings of one process get from the
+            losses of all is summed, and :class:`torch.nn.parallel.DistributedDataParallel` averages over processes:
+            together that is the gradient of the loss of the whole batch, without any factor.
         double: compute and return in float64, as published.
 
     Raises:
