@@ -94,7 +94,9 @@ def pack_bundle(
         copy_documents(root, partial)
         copy_overlays(root, partial)
         write_json(partial / "configs" / "inference.json", inference)
-        write_json(partial / "configs" / "train.json", _further_training(_training_config(root, configs, kept), network))
+        write_json(
+            partial / "configs" / "train.json", _further_training(_training_config(root, configs, kept), network)
+        )
         save_atomically(state, partial / "models" / "model.pt")
         _save_tokenizer(Path(tokenizer), partial / "models" / "tokenizer.json")
         write_json(partial / "configs" / "metadata.json", _metadata(root, inference, loaded_network(partial)))

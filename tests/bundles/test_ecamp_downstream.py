@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 import radbundles.cli.predict_command as predict_command
 from radbundles.cli.app import app
 from radbundles.components.data import SplitLeakError
+from radbundles.components.hub.record_evaluation import record_evaluation
 from radbundles.components.hub.workflow import bundle_workflow
 from radbundles.networks import DCXFM, ECAMP, ImageTower, ResNetEncoder, TextTower, build_bert
 
@@ -283,6 +285,10 @@ def test_evaluation_takes_its_points_from_validation(
     assert table.suffix == (".jsonl" if "detection" in bundle.name else ".csv")
     assert all(item["id"] in text and item["patient"] not in text for item in test)
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    card = read(finished / "bundle" / "docs" / "evaluation.json")
+    assert card["mean"] == result["mean"] and "subgroups" not in card
+    metrics = read(finished / "bundle" / "configs" / "metadata.json")["eval_metrics"]
+    assert list(metrics.values()) == [values[0] for values in result["mean"].values()]
     manifest = read(tmp_path / "run.json")
     assert manifest["metrics"] and not any(item["patient"] in json.dumps(manifest) for item in test)
 
@@ -295,6 +301,19 @@ def test_evaluation_after_a_training_on_several_processes_judges_everything(
     made.run()
     made.finalize()
     assert read(tmp_path / "evaluation.json")["samples"] == len(read(annotated / "datalist.json")["test"])
+
+
+def test_scores_of_other_weights_stay_out_of_the_bundle(finished: Path, tmp_path: Path) -> None:
+    folder, results = tmp_path / "bundle", tmp_path / "evaluation"
+    shutil.copytree(finished / "bundle", folder)
+    results.mkdir()
+    (results / "evaluation.json").write_text(json.dumps({"mean": {"auroc": [0.9, 0.8, 1.0]}}), encoding="utf-8")
+    before = (folder / "configs" / "metadata.json").read_bytes()
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
+    assert record_evaluation(folder, results, weights=tmp_path / "other.pt") is None
+    assert record_evaluation(tmp_path / "none", results, weights=finished / "model.pt") is None
+    assert (folder / "configs" / "metadata.json").read_bytes() == before
+    assert record_evaluation(folder, results, weights=finished / "model.pt") == folder / "docs" / "evaluation.json"
 
 
 def test_evaluation_without_points_is_refused(
