@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,7 @@ from radbundles.components.phantom.report import write_report
 _FORMATS = ("png", "dicom")
 # every fifth film is a second study of the patient before it
 _RETURN = 5
+_COLUMNS = ("image", "patient", "sex", "age", "view")
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -83,6 +85,16 @@ def write_item(index: int, *, out_dir: Path, seed: int, size: int, formats: Sequ
     }
 
 
+def _with_table(
+    rows: Iterator[tuple[str, dict[str, Any]]], writer: csv.DictWriter[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Pass items on, and write each into a table as an archive might export it."""
+    writer.writeheader()
+    for section, item in rows:
+        writer.writerow({key: item[key] for key in _COLUMNS} | item["labels"])
+        yield section, item
+
+
 def write_phantoms(
     out_dir: str | Path,
     *,
@@ -97,6 +109,7 @@ def write_phantoms(
 
     The same arguments give the same bytes on one machine; item ``k`` depends on ``seed`` and ``k`` alone, so a longer
     dataset begins with the shorter one. The datalist is written last: where it exists, the dataset is whole.
+    ``findings.csv`` has the same labels as a table: 1 present, 0 absent, -1 uncertain.
 
     Args:
         out_dir: folder to write to; made if missing. Files of an earlier run with the same seed are replaced.
@@ -139,5 +152,7 @@ def write_phantoms(
             pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
             items = pool.map(write, range(count), chunksize=max(1, min(32, count // (4 * workers))))
         rows = ((_section_of(_patient_of(index)[0], seed, splits), item) for index, item in enumerate(items))
-        write_datalist(path, rows, name="RadBundles phantom", label_names=NAMES)
+        table = stack.enter_context((out_dir / "findings.csv").open("w", encoding="utf-8", newline=""))
+        told = _with_table(rows, csv.DictWriter(table, [*_COLUMNS, *NAMES], lineterminator="\n"))
+        write_datalist(path, told, name="RadBundles phantom", label_names=NAMES)
     return path

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -56,10 +57,22 @@ def test_processes_share_the_work_without_a_trace(tmp_path: Path) -> None:
 def test_item_does_not_depend_on_the_count(dataset: Path, tmp_path: Path) -> None:
     short = write_phantoms(tmp_path, count=7, seed=5, size=96)
     whole, part = digests(dataset.parent), digests(short.parent)
-    part.pop("datalist.json")
+    for name in ("datalist.json", "findings.csv"):
+        part.pop(name)
     assert part.items() <= whole.items()
     longer = items_of(dataset)
     assert all(longer[name] == entry for name, entry in items_of(short).items())
+
+
+def test_table_has_the_labels_of_the_datalist(dataset: Path) -> None:
+    with (dataset.parent / "findings.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    items = [item for _, item in items_of(dataset).values()]
+    assert len(rows) == len(items) == 40
+    for item in items:
+        row = rows[item["image"]]
+        assert {name: int(row[name]) for name in NAMES} == item["labels"]
+        assert (row["patient"], row["sex"], float(row["age"])) == (item["patient"], item["sex"], item["age"])
 
 
 def test_other_seed_gives_other_films(dataset: Path, tmp_path: Path) -> None:
