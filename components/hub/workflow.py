@@ -66,3 +66,10 @@ def bundle_workflow(bundle: Path, configs: Sequence[str], *, kind: str = "infere
     finally:
         log.setLevel(level)
     return workflow
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """What an error was raised from in the first place: MONAI wraps what a part of a config or a transform raises."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
