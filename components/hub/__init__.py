@@ -10,6 +10,7 @@ from radbundles.components.hub.bundles import Bundle, find_bundle, find_bundles
 from radbundles.components.hub.class_names import check_class_names
 from radbundles.components.hub.codecs import Codec, list_codecs
 from radbundles.components.hub.doctor import Diagnosis, diagnose
+from radbundles.components.hub.download import Downloaded, download_bundle, fetch_bundle
 from radbundles.components.hub.load import load_bundle
 from radbundles.components.hub.load_encoder import load_encoder
 from radbundles.components.hub.load_stage1 import load_stage1
@@ -19,7 +20,7 @@ from radbundles.components.hub.loaded_bundle import LoadedBundle
 from radbundles.components.hub.manifest import MANIFEST, check_manifest, write_manifest
 from radbundles.components.hub.pack_run import pack_run
 from radbundles.components.hub.record_evaluation import record_evaluation
-from radbundles.components.hub.sound import AuditError
+from radbundles.components.hub.sound import AuditError, ManifestError, UnsoundError
 from radbundles.components.hub.weights import WeightsReport, check_weights
 from radbundles.components.hub.workflow import bundle_workflow, literal
 
@@ -30,7 +31,10 @@ __all__ = [
     "BundleReport",
     "Codec",
     "Diagnosis",
+    "Downloaded",
     "LoadedBundle",
+    "ManifestError",
+    "UnsoundError",
     "WeightsReport",
     "asks_in_words",
     "bundle_values",
@@ -40,6 +44,8 @@ __all__ = [
     "check_manifest",
     "check_weights",
     "diagnose",
+    "download_bundle",
+    "fetch_bundle",
     "find_bundle",
     "find_bundles",
     "list_codecs",

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-class AuditError(ValueError):
+class UnsoundError(ValueError):
+    """A bundle of others that must not be used."""
+
+
+class ManifestError(UnsoundError):
+    """The files of a bundle are not those that were published."""
+
+
+class AuditError(UnsoundError):
     """A bundle does or names what no bundle may.
 
     Args:
@@ -47,7 +55,7 @@ def require_sound(folder: Path, *, name: str, allow: Sequence[str] = ()) -> bool
         Whether there was a manifest to compare the files with.
 
     Raises:
-        ValueError: if the files are not those of the manifest.
+        ManifestError: if the files are not those of the manifest.
         AuditError: if the audit refuses the bundle.
     """
     from radbundles.components.audit import audit_bundle
@@ -55,7 +63,7 @@ def require_sound(folder: Path, *, name: str, allow: Sequence[str] = ()) -> bool
     listed = (folder / MANIFEST).is_file()
     if listed and (faults := check_manifest(folder)):
         told = "; ".join(faults[:_SHOWN]) + ("; ..." if len(faults) > _SHOWN else "")
-        raise ValueError(f"bundle {name} is not as it was published: {told}")
+        raise ManifestError(f"bundle {name} is not as it was published: {told}")
     report = audit_bundle(folder, allow=allow)
     if not report.passed:
         raise AuditError(name, [finding for finding in report.findings if finding.level == "refuse"])

@@ -12,13 +12,16 @@ COMMANDS = (
     "demo",
     "doctor",
     "list",
+    "download",
     "data",
     "distill",
     "sentences",
     "tokenizer",
     "windows",
+    "run",
     "predict",
     "pack",
+    "card",
     "convert",
 )
 
