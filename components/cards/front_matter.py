@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from radbundles.components.cards.data_sets import data_sets_of
+from radbundles.components.cards.read_bundle import BundleFiles
 
 _PIPELINES = {
     "classes": "image-classification",
     "segmentation": "image-segmentation",
     "boxes": "object-detection",
 }
+_CODE = {"Apache-2.0": "apache-2.0", "MIT": "mit"}
 
 
 def front_matter(folder: Path) -> str:
@@ -35,27 +35,27 @@ def front_matter(folder: Path) -> str:
     """
     import yaml
 
-    metadata = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    files = BundleFiles.read(folder)
+    metadata = files.metadata
     content = {
-        **_license(folder, metadata),
+        **_license(files),
         "library_name": "monai",
         "pipeline_tag": _pipeline(metadata),
         "tags": ["monai", "radbundles", "medical", *metadata.get("tags", ())],
     }
-    metrics = list(metadata.get("eval_metrics") or {})
+    # "AUROC (test section)" is the metric AUROC
+    metrics = list(dict.fromkeys(name.partition(" (")[0] for name in metadata.get("eval_metrics") or {}))
     if metrics:
         content["metrics"] = metrics
     block = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{block}---\n\n"
 
 
-def _license(folder: Path, metadata: Mapping[str, Any]) -> dict[str, str]:
+def _license(files: BundleFiles) -> dict[str, str]:
     """License of the whole: that of the code, unless data behind the weights has terms of its own."""
-    head = (folder / "LICENSE").read_text(encoding="utf-8")[:400]
-    code = "apache-2.0" if "Apache License" in head else "mit" if "MIT License" in head else "other"
-    behind = data_sets_of(metadata)
-    data = any(one.hub_license != code for role in ("trained_on", "starts_from") for one in behind.get(role, ()))
-    if data and any((folder / name).is_file() for name in ("models/model.pt", "models/model.safetensors")):
+    code = _CODE.get(files.license, "other")
+    behind = [one for role in ("trained_on", "starts_from") for one in files.data_sets.get(role, ())]
+    if files.has_weights and any(one.hub_license != code for one in behind):
         return {"license": "other", "license_name": "see-data-license", "license_link": "docs/data_license.txt"}
     return {"license": code}
 
