@@ -20,6 +20,20 @@ _NO_WORKFLOW = ("metadata", "verify")
 _SCHEMA = Path(__file__).with_name("verify.schema.json")
 
 
+class SmallBundleError(ValueError):
+    """``configs/verify.json`` is not right.
+
+    Args:
+        key: where in it.
+        message: what is wrong.
+        mend: what to do about it.
+    """
+
+    def __init__(self, key: str | None, message: str, mend: str) -> None:
+        super().__init__(f"{NAME}: {key}: {message}; {mend}" if key else f"{NAME}: {message}; {mend}")
+        self.key, self.message, self.mend = key, message, mend
+
+
 @dataclass(frozen=True)
 class Run:
     """A workflow of the bundle.
@@ -28,11 +42,13 @@ class Run:
         configs: names of its configs, the later ones laid over the first.
         values: values by config id, as on the command line.
         gives: patterns of the files that it leaves.
+        bundle: the bundle whose configs they are, where it is another one.
     """
 
     configs: tuple[str, ...]
     values: Mapping[str, Any]
     gives: tuple[str, ...] = ()
+    bundle: str | None = None
 
     @property
     def file(self) -> str:
@@ -55,6 +71,7 @@ class SmallBundle:
         inference: asks the trained network.
         overlays: further workflows that must instantiate.
         network: values of ``inference.json`` that make its network small and keep what it takes and gives.
+        forward: what the network takes beside images, as values of ``inference.json``.
     """
 
     train: Run
@@ -62,6 +79,7 @@ class SmallBundle:
     inference: Run
     overlays: tuple[Run, ...]
     network: Mapping[str, Any] = field(default_factory=dict)
+    forward: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def workflows(self) -> tuple[Run, ...]:
@@ -76,17 +94,20 @@ def read_small_bundle(folder: Path) -> SmallBundle | None:
     weights.
 
     Raises:
-        ValueError: if it cannot be read, is not as ``verify.schema.json`` says, names configs or values that the bundle
-            does not have, or leaves a config out; names key, value and mend.
+        SmallBundleError: if it cannot be read, is not as ``verify.schema.json`` says, names configs or values that the
+            bundle does not have, or leaves a config out.
     """
     path = folder / NAME
     if not path.is_file():
         return None
-    content = read_config(path).content
+    try:
+        content = read_config(path).content
+    except ConfigFileError as error:
+        raise SmallBundleError(None, str(error), "mend the file") from error
     fault = min(_validator().iter_errors(content), key=lambda error: list(map(str, error.path)), default=None)
     if fault is not None:
-        place = "#".join(map(str, fault.path)) or "its top level"
-        raise ValueError(f"{place}: {fault.message}: verify.schema.json says what it holds")
+        place = "#".join(map(str, fault.path))
+        raise SmallBundleError(place or None, fault.message, "see components/verify/verify.schema.json")
     common = content.get("values", {})
     own = any((folder / "models" / name).is_file() for name in ("model.safetensors", "model.pt"))
     train = _run(folder, content["train"], common)
@@ -97,6 +118,7 @@ def read_small_bundle(folder: Path) -> SmallBundle | None:
         inference=_run(folder, asked, common),
         overlays=tuple(_run(folder, entry, common) for entry in content["overlays"]),
         network={} if own else content["network"].get("values", {}),
+        forward=content["network"].get("forward", {}),
     )
     _check(folder, small, common)
     return small
@@ -114,7 +136,7 @@ def _run(folder: Path, entry: Mapping[str, Any], common: Mapping[str, Any]) -> R
     files = [folder / "configs" / f"{name}.json" for name in entry["configs"]]
     for file in files:
         if not file.is_file():
-            raise ValueError(f"{file.stem!r} is no config of the bundle: mend the name, or take it out")
+            raise SmallBundleError(file.stem, "is no config of the bundle", "mend the name, or take it out")
     try:
         known = merge([read_config(file) for file in files])
     except ConfigFileError:
@@ -122,9 +144,10 @@ def _run(folder: Path, entry: Mapping[str, Any], common: Mapping[str, Any]) -> R
     own = entry.get("values", {})
     for key in own:
         if known and _top(key) not in known:
-            raise ValueError(f"{key!r} is a value of {' + '.join(entry['configs'])}, which has no such id: mend the name")
+            names = " + ".join(entry["configs"])
+            raise SmallBundleError(key, f"is a value of {names}, which has no such id", "mend the name")
     values = {key: value for key, value in common.items() if _top(key) in known}
-    return Run(tuple(entry["configs"]), {**values, **own}, tuple(entry.get("gives", ())))
+    return Run(tuple(entry["configs"]), {**values, **own}, tuple(entry.get("gives", ())), entry.get("bundle"))
 
 
 def _top(ident: str) -> str:
@@ -135,11 +158,12 @@ def _check(folder: Path, small: SmallBundle, common: Mapping[str, Any]) -> None:
     used = {key for run in small.workflows for key in run.values}
     for key in common:
         if key not in used:
-            raise ValueError(f"values#{key} is an id of no config of the bundle: mend the name, or take it out")
+            raise SmallBundleError(f"values#{key}", "is an id of no config", "mend the name, or take it out")
     named = {name for run in small.workflows for name in run.configs}
     for path in sorted((folder / "configs").glob("*.json")):
         if path.stem not in named and path.stem not in _NO_WORKFLOW:
-            raise ValueError(f"configs/{path.name} is named nowhere and so never tried: add it to overlays")
+            message = f"configs/{path.name} is named nowhere and so never tried"
+            raise SmallBundleError("overlays", message, "add it with the configs that it is laid over")
 
 
 def fill(value: Any, places: Mapping[str, Path]) -> Any:
