@@ -22,6 +22,7 @@ COMMANDS = (
     "predict",
     "pack",
     "card",
+    "publish",
     "convert",
 )
 
