@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def run_checks(folder: Path, checks: Sequence[str], *, data: Path, out: Path) ->
         data: folder of :func:`~radbundles.components.verify.made_data.make_data`.
         out: an empty folder, for what the bundle writes and for what is found, see ``progress``.
     """
+    # A copy, so that a bundle that writes over its own files spoils nothing.
+    folder = Path(shutil.copytree(folder, out / "bundles" / folder.name))
     before = files_of(folder)
     try:
         small, fault = read_small_bundle(folder), None

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radbundles.components.hub.bundle_config import read_config, walk
+from radbundles.components.hub.bundle_config import ConfigFileError, merge, read_config, walk
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.small_bundle import Run, SmallBundle, fill
 from radbundles.components.verify.verdict import CHECKS
@@ -150,8 +150,10 @@ class Trial:
         shutil.copyfile(self.places["run"] / "model.pt", trained / "models" / "model.pt")
         shutil.copyfile(self.places["data"] / "tokenizer.json", trained / "models" / "tokenizer.json")
 
-    def finding(self, check: str, file: str, error: BaseException, mend: str) -> Finding:
-        """Make a finding of an error, by what caused it."""
+    def finding(
+        self, check: str, file: str, error: BaseException, mend: str, configs: Sequence[str] = ("inference",)
+    ) -> Finding:
+        """Make a finding of an error, by what caused it; ``configs`` are those it came from."""
         cause = error
         while cause.__cause__ is not None:  # MONAI wraps what a part of a config raises
             cause = cause.__cause__
@@ -160,20 +162,19 @@ class Trial:
             told = told.replace(str(folder), name)
         told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
         target = _target(error)
-        key = self._id_of(target) if target else None
-        return Finding(
-            check, file, key, target, f"{type(cause).__name__}: {told}" if told else type(cause).__name__, mend
-        )
+        key = self._id_of(target, configs) if target else None
+        return Finding(check, file, key, target, f"{type(cause).__name__}: {told}" if told else type(cause).__name__, mend)
 
-    def _id_of(self, target: str) -> str | None:
-        """Return where a target stands in the configs; None if nowhere, or in several places."""
-        found = {
-            entry.id.rpartition("#")[0]
-            for path in (self.folder / "configs").glob("*.json")
-            for entry in walk(read_config(path).content)
-            if entry.kind == "target" and entry.value.rpartition(".")[2] == target.rpartition(".")[2]
-        }
-        return found.pop() if len(found) == 1 else None
+    def _id_of(self, target: str, configs: Sequence[str]) -> str | None:
+        """Return where a target stands in some configs; None if nowhere, or in several places."""
+        files = [read_config(self.folder / "configs" / f"{name}.json") for name in configs]
+        try:
+            entries = list(walk(merge(files)))
+        except ConfigFileError:
+            return None
+        name = target.rpartition(".")[2]
+        found = [one.id for one in entries if one.kind == "target" and one.value.rpartition(".")[2] == name]
+        return found[0].rpartition("#")[0] if len(found) == 1 else None
 
 
 def _target(error: BaseException) -> str | None:

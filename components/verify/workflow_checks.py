@@ -27,12 +27,12 @@ def check_configs(trial: Trial) -> list[Finding]:
     for run in trial.small.workflows:
         if run is not trial.small.train and trial.training_fault is not None and _needs_training(trial, run):
             if "V8" not in trial.checks and run is trial.small.evaluate:
-                findings.append(trial.finding("V4", trial.small.train.file, trial.training_fault, _TRY))
+                findings.append(_untrained("V4", trial))
             continue
         try:
             wrong = _instantiate(trial, run)
         except Exception as error:
-            findings.append(trial.finding("V4", run.file, error, _TRY))
+            findings.append(trial.finding("V4", run.file, error, _TRY, run.configs))
         else:
             findings += [
                 Finding(
@@ -47,6 +47,12 @@ def check_configs(trial: Trial) -> list[Finding]:
                 for ident in wrong
             ]
     return findings
+
+
+def _untrained(check: str, trial: Trial) -> Finding:
+    assert trial.small is not None and trial.training_fault is not None
+    run = trial.small.train
+    return trial.finding(check, run.file, trial.training_fault, _TRY, run.configs)
 
 
 def _needs_training(trial: Trial, run: Run) -> bool:
@@ -101,13 +107,13 @@ def check_workflows(trial: Trial) -> list[Finding]:
     small = trial.small
     assert small is not None
     if trial.training_fault is not None:
-        return [trial.finding("V8", small.train.file, trial.training_fault, _TRY)]
+        return [_untrained("V8", trial)]
     findings = _promised(trial, small.train)
     for run in (small.evaluate, small.inference):
         try:
             stray = trial.run(run)
         except Exception as error:
-            findings.append(trial.finding("V8", run.file, error, _TRY))
+            findings.append(trial.finding("V8", run.file, error, _TRY, run.configs))
             continue
         findings += _promised(trial, run)
         findings += [
