@@ -17,12 +17,14 @@ from typing import Any, Literal
 from radbundles.components.hub.config_file import ConfigFile, ConfigFileError, find, leaves, parts, read_config
 
 __all__ = [
+    "REFERENCE",
     "REFERENCE_NAME",
     "ConfigFile",
     "ConfigFileError",
     "Entry",
     "expression_tree",
     "find",
+    "lay",
     "macro_parts",
     "merge",
     "read_config",
@@ -35,7 +37,7 @@ Kind = Literal["target", "expression", "reference", "macro", "import", "text", "
 # What stands for the n-th of `references(text)` in its `expression_tree`.
 REFERENCE_NAME = "_reference_"
 # As MONAI's ReferenceResolver.id_matcher and ConfigParser.relative_id_prefix, for both separators.
-_REFERENCE = re.compile(r"@(\w*(?:(?:#|::)\w*)*)")
+REFERENCE = re.compile(r"@(\w*(?:(?:#|::)\w*)*)")
 _RELATIVE = re.compile(r"([@%])((?:#|::)+)")
 _FILE_OF_MACRO = re.compile(r"(.*\.(?:json|yaml|yml))(?=(?:#|::)|$)", re.IGNORECASE | re.DOTALL)
 _NOTHING = object()
@@ -79,7 +81,7 @@ def _kind(key: str, value: Any) -> Kind:
         return "import" if _is_import(value) else "expression"
     if value.startswith("%"):
         return "macro"
-    return "reference" if _REFERENCE.fullmatch(value) else "text"
+    return "reference" if REFERENCE.fullmatch(value) else "text"
 
 
 def _is_import(text: str) -> bool:
@@ -103,7 +105,7 @@ def expression_tree(text: str) -> ast.Module | ast.Expression:
         SyntaxError: it is no Python expression, with its place; also one that is too deep or holds a zero byte.
     """
     order = {ident: place for place, ident in enumerate(references(text))}
-    code = _REFERENCE.sub(lambda found: f"{REFERENCE_NAME}{order[_id(found[1])]}", text.removeprefix("$"))
+    code = REFERENCE.sub(lambda found: f"{REFERENCE_NAME}{order[_id(found[1])]}", text.removeprefix("$"))
     try:
         if "import" in code:
             try:
@@ -131,11 +133,11 @@ def references(text: str, ident: str = "") -> tuple[str, ...]:
     Raises:
         ConfigFileError: a relative reference climbs out of the config.
     """
-    if not text.startswith("$") and not _REFERENCE.fullmatch(text):
+    if not text.startswith("$") and not REFERENCE.fullmatch(text):
         return ()
     if ident:
         text = _absolute(text, ident)
-    return tuple(dict.fromkeys(_id(found) for found in _REFERENCE.findall(text)))
+    return tuple(dict.fromkeys(_id(found) for found in REFERENCE.findall(text)))
 
 
 def macro_parts(text: str, ident: str = "") -> tuple[str, str]:
@@ -182,11 +184,22 @@ def merge(files: Sequence[ConfigFile]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for file in files:
         for key, value in file.content.items():
-            _lay(merged, key, copy.deepcopy(value), file)
+            lay(merged, key, copy.deepcopy(value), file)
     return merged
 
 
-def _lay(merged: dict[str, Any], key: str, value: Any, file: ConfigFile) -> None:
+def lay(merged: dict[str, Any], key: str, value: Any, file: ConfigFile) -> None:
+    """Lay one key of a config over what others have given, in place, see ``merge``.
+
+    Args:
+        merged: what the configs before gave.
+        key: the key as the file has it.
+        value: its value, which becomes part of ``merged``.
+        file: where the key is, for the message.
+
+    Raises:
+        ConfigFileError: as in ``merge``.
+    """
     ident = _id(key.removeprefix("+"))
     above, _, last = ident.rpartition("#")
     try:
