@@ -21,8 +21,8 @@ STUDIES = {
 ABOUT = (
     "What `tiny.json` reached on open data in the project's benchmark, on an encoder that `ecamp_pretrain` had\n"
     "pre-trained with its own `tiny.json`, and from random weights: the mean over three seeds (one for optic disc and\n"
-    "boxes) on the patients of the test section, in brackets its 95 % interval when these are drawn anew, and the lowest\n"
-    "and highest seed. `Labels used` is the share of the training patients."
+    "boxes) on the patients of the test section, in brackets its 95 % interval when these are drawn anew, and the\n"
+    "lowest and highest seed. `Labels used` is the share of the training patients."
 )
 
 

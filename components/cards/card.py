@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,14 +69,14 @@ def _sections(files: BundleFiles) -> Iterator[tuple[str, list[str]]]:
 
 def _weights(files: BundleFiles, without: str) -> str:
     if not files.has_weights:
-        return f"This bundle holds no weights: it is a recipe. {without}".strip()
+        return _wrapped(f"This bundle holds no weights: it is a recipe. {without}")
     made_of = [one.name for role in ("trained_on", "starts_from") for one in files.data_sets.get(role, ())]
     if not made_of:
-        return (
+        return _wrapped(
             "This bundle holds weights. What they were trained on is not stated: `data_sets#trained_on` of "
             "`configs/metadata.json` is the place."
         )
-    return f"This bundle holds weights, made from {'; '.join(made_of)}."
+    return _wrapped(f"This bundle holds weights, made from {'; '.join(made_of)}.")
 
 
 def _versions(files: BundleFiles) -> str:
@@ -83,7 +84,11 @@ def _versions(files: BundleFiles) -> str:
     versions = [f"{name} {files.metadata[key]}" for name, key in named.items() if key in files.metadata]
     packages = files.metadata.get("required_packages_version") or {}
     versions += [f"{name} {version}" for name, version in packages.items()]
-    return f"Made and tested with {', '.join(versions)}." if versions else ""
+    return _wrapped(f"Made and tested with {', '.join(versions)}.") if versions else ""
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _sentence(text: str) -> str:

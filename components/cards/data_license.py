@@ -52,10 +52,11 @@ def _terms(one: DataSet) -> str:
         f"Its images, reports and labels in public: {_ANSWERS[one.rows]} {one.rows_why}",
         f"Cite: {one.citation}",
     ]
-    wrapped = [
-        textwrap.fill(
-            line, 118, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-        )
-        for line in lines
-    ]
-    return "\n".join([f"- {one.name}: {one.what}", *wrapped])
+    head = _wrapped(f"{one.name}: {one.what}", "- ")
+    return "\n".join([head, *(_wrapped(line, "  ") for line in lines)])
+
+
+def _wrapped(line: str, start: str) -> str:
+    return textwrap.fill(
+        line, 118, initial_indent=start, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )

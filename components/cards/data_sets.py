@@ -89,8 +89,10 @@ def data_sets_of(metadata: Mapping[str, Any]) -> dict[str, tuple[DataSet, ...]]:
     for role, ids in named.items():
         if role not in ROLES:
             raise ValueError(f"configs/metadata.json: data_sets#{role} is no role: name one of {', '.join(ROLES)}")
+        if not isinstance(ids, (list, tuple)):
+            raise ValueError(f"configs/metadata.json: data_sets#{role} must be a list of ids, not {ids!r}")
         for id in ids:
-            if id not in table:
+            if not (isinstance(id, str) and id in table):
                 close = difflib.get_close_matches(str(id), table, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else "see docs/licenses.md"
                 raise ValueError(f"configs/metadata.json: data_sets#{role} names {id!r}, which is unknown: {hint}")

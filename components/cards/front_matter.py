@@ -61,5 +61,7 @@ def _license(files: BundleFiles) -> dict[str, str]:
 
 
 def _pipeline(metadata: Mapping[str, Any]) -> str:
-    form = metadata["network_data_format"]["outputs"]["pred"].get("format")
-    return _PIPELINES.get(form, "image-feature-extraction")
+    form: Any = metadata
+    for key in ("network_data_format", "outputs", "pred", "format"):
+        form = form.get(key) if isinstance(form, Mapping) else None
+    return _PIPELINES.get(str(form), "image-feature-extraction")

@@ -13,8 +13,8 @@ What the project knows of the terms of data sets, and of weights that others hav
 `docs/data_license.txt` of bundles say, and what `radbundles publish` goes by. It is no legal advice, terms change, and
 those of the publisher count: read them where you get the data.
 
-**yes**: the terms allow it, as the cell says. **no**: they forbid it. **ask**: its owners decide. **check**: the terms do
-not settle it, or were not read for this page.
+**yes**: the terms allow it, as the cell says. **no**: they forbid it. **ask**: its owners decide. **check**: the terms
+do not settle it, or were not read for this page.
 
 A bundle names its data sets by their id under `data_sets` of `configs/metadata.json`: `made_for`, `trained_on`, and
 `starts_from` for weights that a training began with.

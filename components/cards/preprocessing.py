@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from radbundles.components.cards.read_bundle import BundleFiles, resolved, short_name
+from radbundles.components.cards.read_bundle import BundleFiles, resolved, setting, short_name
 
 # What a network never sees: kept beside the image for answers and pictures.
 _BESIDE = ("PreviewRadiographd", "SelectItemsd")
@@ -58,11 +58,11 @@ def _load(files: BundleFiles, values: dict[str, Any]) -> str:
 
 
 def _fit(files: BundleFiles, values: dict[str, Any]) -> str:
-    return f"Fit the longest side to {values['size']} pixels and pad with zeros to a square."
+    return f"Fit the longest side to {values.get('size')} pixels and pad with zeros to a square."
 
 
 def _resize(files: BundleFiles, values: dict[str, Any]) -> str:
-    return f"Resize to {values['size']} x {values['size']} pixels."
+    return f"Resize to {values.get('size')} x {values.get('size')} pixels."
 
 
 def _normalize(files: BundleFiles, values: dict[str, Any]) -> str:
@@ -70,9 +70,12 @@ def _normalize(files: BundleFiles, values: dict[str, Any]) -> str:
 
 
 def _repeat(files: BundleFiles, values: dict[str, Any]) -> str:
-    channels = files.metadata["network_data_format"]["inputs"]["image"]["num_channels"]
-    gray = resolved(files.inference, "@color") != "rgb"
-    return f"Repeat the channel {channels} times." if gray and channels > 1 else ""
+    if resolved(files.inference, "@color") == "rgb":
+        return ""
+    channels = values.get("repeats")
+    if not isinstance(channels, int):  # an expression; the metadata has what it comes to
+        channels = setting(files.metadata, "network_data_format#inputs#image#num_channels")
+    return f"Repeat the channel {channels} times." if channels != 1 else ""
 
 
 def _require(files: BundleFiles, values: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def tensor_tables(metadata: Mapping[str, Any]) -> str:
 def _row(name: str, tensor: Mapping[str, Any]) -> tuple[str, ...]:
     what = [str(tensor[key]) for key in ("type", "format", "modality") if tensor.get(key)]
     shape = " x ".join(str(size) for size in tensor.get("spatial_shape") or ()) or "one number"
-    span = tensor.get("value_range") or ()
+    span = list(tensor.get("value_range") or [])
     values = f"{span[0]:g} to {span[1]:g}" if len(span) == 2 else "any"
     return f"`{name}`", ", ".join(what), str(tensor.get("num_channels")), shape, str(tensor.get("dtype")), values
 

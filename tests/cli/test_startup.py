@@ -16,7 +16,15 @@ import radbundles
 from radbundles.cli import COMMANDS
 
 HEAVY = {"torch", "monai", "transformers", "ignite", "matplotlib", "tensorboard"}
-QUICK = (["--help"], ["--version"], ["list"], ["list", "--json"], ["doctor"], ["doctor", "--json"])
+QUICK = (
+    ["--help"],
+    ["--version"],
+    ["list"],
+    ["list", "--json"],
+    ["doctor"],
+    ["doctor", "--json"],
+    ["card", "--all", "--check"],
+)
 # Runs the console command, then tells what it loaded and how much processor time it took. Processor time, unlike the
 # clock, does not depend on what else the machine does.
 PROBE = """
