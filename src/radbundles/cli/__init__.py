@@ -20,6 +20,7 @@ COMMANDS = (
     "windows",
     "run",
     "predict",
+    "audit",
     "pack",
     "card",
     "publish",
