@@ -1,0 +1,204 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Judges what the configs of a bundle say, all of them together, since any of them can be laid over any other."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from radbundles.components.audit.executed import absolute, canonical, is_reference, is_relative, reference_ids
+from radbundles.components.audit.expression import Judged, judge_expression, reference_fault
+from radbundles.components.audit.imports import bound_name, judge_import
+from radbundles.components.audit.ledger import Ledger
+from radbundles.components.audit.policy import AuditPolicy
+from radbundles.components.audit.texts import looks_like_path, path_fault
+from radbundles.components.hub.bundle_config import ConfigFile, Entry, macro_parts, walk
+
+_PLAIN_KEY = re.compile(r"\w*")
+_TARGET_MEND = "name a public class or function of radbundles, MONAI or torch"
+
+
+class ConfigAudit:
+    """Judges the configs of one bundle.
+
+    Args:
+        configs: the files by their path within the bundle.
+        policy: what may be named.
+        ledger: where everything goes.
+        own: names of the bundle's top-level folders and Python files, which its configs could name.
+    """
+
+    def __init__(
+        self, configs: Mapping[str, ConfigFile], policy: AuditPolicy, ledger: Ledger, own: frozenset[str]
+    ) -> None:
+        self.configs, self.policy, self.ledger, self.own = configs, policy, ledger, own
+        self.entries = {file: tuple(walk(config.content)) for file, config in configs.items()}
+        self.names = self._imported_names()
+        self.texts = self._texts()
+        self.plain_keys = all(
+            _PLAIN_KEY.fullmatch(key)
+            for file, entries in self.entries.items()
+            if not _is_metadata(file)
+            for entry in entries
+            for key in _keys(entry.id)
+        )
+
+    def run(self) -> None:
+        """Judge every value of every config."""
+        for file, config in self.configs.items():
+            for key in config.duplicates:
+                message = "is given twice, and readers differ in which they take"
+                self.ledger.refuse(file, key, None, message, "keep one")
+            for entry in self.entries[file]:
+                self._entry(file, entry)
+
+    def _imported_names(self) -> dict[str, str]:
+        names = dict(self.policy.lists["expressions"]["default_names"])
+        for file, entry in self._every():
+            if isinstance(entry.value, str) and entry.value.startswith("$") and (bound := bound_name(entry.value)):
+                name, path = bound
+                if names.setdefault(name, path) != path:
+                    message = f"imports {path!r} as {name!r}, which is {names[name]!r} elsewhere"
+                    self.ledger.refuse(file, entry.id, entry.value, message, "take another name")
+        return names
+
+    def _texts(self) -> dict[str, tuple[str, ...]]:
+        texts: dict[str, list[str]] = defaultdict(list)
+        for file, entry in self._every():
+            if isinstance(entry.value, str) and not entry.value.startswith(("$", "%")):
+                ident = canonical(entry.id).lstrip("+")
+                texts[f"_meta_::{ident}" if _is_metadata(file) else ident].append(entry.value)
+        return {ident: tuple(dict.fromkeys(values)) for ident, values in texts.items()}
+
+    def _every(self) -> Iterator[tuple[str, Entry]]:
+        for file, entries in self.entries.items():
+            for entry in entries:
+                yield file, entry
+
+    def _entry(self, file: str, entry: Entry) -> None:
+        keys, value = _keys(entry.id), entry.value
+        self._special_keys(file, entry, keys)
+        if not isinstance(value, str):
+            return
+        if is_relative(value) and not self.plain_keys:
+            message = "has a relative id, which takes the text of the keys around it, and some are no plain names"
+            self.ledger.refuse(file, entry.id, value, message, "name the id in full")
+        try:
+            resolved = absolute(value, entry.id)
+        except ValueError as error:
+            self.ledger.refuse(file, entry.id, value, str(error), "name the id in full")
+            return
+        if value.startswith("$"):
+            self._expression(file, entry, resolved)
+        elif value.startswith("%"):
+            self._macro(file, entry)
+        elif is_reference(resolved):
+            for ident in reference_ids(resolved):
+                if fault := reference_fault(ident):
+                    self.ledger.refuse(file, entry.id, value, *fault)
+        else:
+            self._text(file, entry)
+
+    def _special_keys(self, file: str, entry: Entry, keys: list[str]) -> None:
+        last, value, arguments = keys[-1], entry.value, self.policy.lists["arguments"]
+        if "_target_" in keys[:-1]:
+            self._computed(file, entry, "holds an object instead of a name")
+        elif last == "_target_":
+            self._target(file, entry)
+        elif last == "_mode_" and value not in ("default", "callable"):
+            message = "is no mode of a config that runs by itself"
+            self.ledger.refuse(file, entry.id, str(value), message, "use default or callable")
+        elif last in arguments["refused"] and value is not False and value is not None:
+            message = "is an argument that runs a pickle, fetches code or stops in a debugger"
+            self.ledger.refuse(file, entry.id, str(value), message, "leave it out")
+        elif last in arguments["only_true"] and value is not True:
+            self.ledger.refuse(file, entry.id, str(value), "lets pickles run code", "leave it out or say true")
+        elif set(keys) & set(arguments["plain_words"]) and not re.fullmatch(r"\w+", str(value)):
+            message = "names code that transformers would fetch"
+            self.ledger.refuse(file, entry.id, str(value), message, "use eager or sdpa")
+        name = keys[-2] if last.isdecimal() and len(keys) > 1 else last
+        if name in arguments["names"] and value is not None and str(value) not in self.policy.targets:
+            message = "names what its component calls"
+            self.ledger.refuse(file, entry.id, str(value), message, "name a class of MONAI or radbundles")
+
+    def _target(self, file: str, entry: Entry) -> None:
+        value = entry.value
+        if not isinstance(value, str) or not re.fullmatch(r"\w+(\.\w+)*", value):
+            self._computed(file, entry, "is computed or no dotted name")
+            return
+        origin = self._origin(value)
+        self.ledger.target(origin, value)
+        if value not in self.policy.targets:
+            why = {
+                "of the bundle": "is code of the bundle",
+                "standard library": "is a name of the standard library",
+            }.get(origin, "is not among the names that the audit knows")
+            mend = f"{_TARGET_MEND}; if you trust it: --allow {value}"
+            self.ledger.refuse(file, entry.id, value, why, mend)
+
+    def _computed(self, file: str, entry: Entry, why: str) -> None:
+        self.ledger.target("computed", str(entry.value))
+        self.ledger.refuse(file, entry.id, str(entry.value), f"as a _target_ it {why}", _TARGET_MEND)
+
+    def _origin(self, target: str) -> str:
+        first, _, rest = target.partition(".")
+        if first in ("radbundles", "monai", "torch"):
+            return first
+        if first in self.own:
+            return "of the bundle"
+        if not rest:
+            return "standard library" if hasattr(builtins, first) else "monai"
+        return "standard library" if first in sys.stdlib_module_names else "third party"
+
+    def _expression(self, file: str, entry: Entry, resolved: str) -> None:
+        if _is_metadata(file):
+            message = "is an expression: metadata are plain values, and MONAI would evaluate it"
+            self.ledger.refuse(file, entry.id, entry.value, message, "write the value")
+        if bound_name(entry.value):
+            judged = judge_import(entry.value, entry.id, self.policy)
+        else:
+            judged = judge_expression(resolved, self.policy, self.names, self.texts)
+        self.ledger.expression(f"{file}: {entry.id}", judged.uses)
+        for path in judged.paths:
+            self.ledger.path(path, f"{file}: {entry.id}")
+        self._report(file, entry, judged)
+
+    def _report(self, file: str, entry: Entry, judged: Judged) -> None:
+        for message, mend in judged.faults:
+            self.ledger.refuse(file, entry.id, entry.value, message, mend)
+
+    def _macro(self, file: str, entry: Entry) -> None:
+        try:
+            path, ident = macro_parts(entry.value, entry.id)
+        except ValueError as error:
+            self.ledger.refuse(file, entry.id, entry.value, str(error), "name the id in full")
+            return
+        if path:
+            self.ledger.path(path, f"{file}: {entry.id}")
+        if path and (path_fault(path) or path.removeprefix("./") not in self.configs):
+            message = "copies from a file that is no config of this bundle"
+            self.ledger.refuse(file, entry.id, entry.value, message, "name one as configs/NAME.json")
+        if fault := reference_fault(canonical(ident)):
+            self.ledger.refuse(file, entry.id, entry.value, *fault)
+
+    def _text(self, file: str, entry: Entry) -> None:
+        value = entry.value
+        if looks_like_path(value):
+            self.ledger.path(value, f"{file}: {entry.id}")
+        if _is_metadata(file) and re.match(r"https?://", value):
+            return
+        if fault := path_fault(value):
+            self.ledger.refuse(file, entry.id, value, fault, "name paths below a folder of the config")
+
+
+def _is_metadata(file: str) -> bool:
+    return Path(file).stem == "metadata"
+
+
+def _keys(ident: str) -> list[str]:
+    return canonical(ident).lstrip("+").split("::")

@@ -1,0 +1,70 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Gathers what the parts of an audit find, each thing once and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from radbundles.components.audit.report import AuditFinding, AuditReport, Level, WeightsFile
+
+# A hostile bundle could hold a million faults; the first of a file tell enough.
+MAX_FINDINGS = 1000
+MAX_VALUE = 160
+
+
+class Ledger:
+    """Takes findings and facts of one audit."""
+
+    def __init__(self) -> None:
+        self.findings: dict[AuditFinding, None] = {}
+        self.targets: dict[str, dict[str, None]] = {}
+        self.expressions: dict[str, tuple[str, ...]] = {}
+        self.paths: dict[str, dict[str, None]] = {}
+        self.weights: list[WeightsFile] = []
+
+    def refuse(self, file: str, key: str | None, value: str | None, message: str, mend: str) -> None:
+        """Take a finding that stops the bundle."""
+        self._find("refuse", file, key, value, message, mend)
+
+    def note(self, file: str, key: str | None, value: str | None, message: str, mend: str) -> None:
+        """Take a finding that does not stop it."""
+        self._find("note", file, key, value, message, mend)
+
+    def _find(self, level: Level, file: str, key: str | None, value: str | None, message: str, mend: str) -> None:
+        if (
+            len(self.findings) < MAX_FINDINGS
+            or level == "refuse"
+            and not any(finding.level == "refuse" for finding in self.findings)
+        ):
+            short = None if key is None else _short(key), None if value is None else _short(value)
+            self.findings.setdefault(AuditFinding(level, _short(file), *short, _short(message), _short(mend)))
+
+    def target(self, origin: str, name: str) -> None:
+        """Take the name of a ``_target_``."""
+        self.targets.setdefault(origin, {}).setdefault(_short(name))
+
+    def expression(self, where: str, uses: Iterable[str]) -> None:
+        """Take what an expression calls, imports and reads."""
+        self.expressions[_short(where)] = tuple(dict.fromkeys(_short(use) for use in uses))
+
+    def path(self, path: str, where: str) -> None:
+        """Take a path or an address that a config names."""
+        self.paths.setdefault(_short(path), {}).setdefault(_short(where))
+
+    def report(self, path: str) -> AuditReport:
+        """Return everything, refused things first."""
+        return AuditReport(
+            path=path,
+            findings=tuple(sorted(self.findings, key=lambda finding: finding.level != "refuse")),
+            targets={origin: tuple(sorted(names)) for origin, names in sorted(self.targets.items())},
+            expressions=self.expressions,
+            files={path: tuple(places) for path, places in sorted(self.paths.items())},
+            weights=tuple(self.weights),
+        )
+
+
+def _short(text: str) -> str:
+    # What a bundle says goes to a terminal: no escape sequences, no flood.
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: MAX_VALUE + 1])
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."

@@ -1,0 +1,42 @@
+# Copyright (c) RadBundles contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Judges texts of a config as what they may be used for: a path or an address."""
+
+from __future__ import annotations
+
+import re
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+# What a program of the machine would run, or read its settings from, if a bundle could have it written.
+_RUNNABLE = re.compile(r"\.(?:py[cdiwx]?|so|dll|dylib|exe|sh|bash|bat|cmd|ps1|jar|desktop|service)$", re.IGNORECASE)
+
+
+def path_fault(text: str, *, joined: bool = False) -> str | None:
+    """Say what is wrong with a text, read as a path or an address; None if nothing is.
+
+    Args:
+        text: any text of a config.
+        joined: it stands to the right of another part of a path, so that a leading slash does not make it absolute.
+    """
+    if "\0" in text:
+        return "has a zero byte in it"
+    if _ADDRESS.match(text):
+        return "is an address: a bundle fetches nothing itself"
+    if text.startswith(("/", "\\")) and not joined or _DRIVE.match(text):
+        return "is an absolute path"
+    if text.startswith("~"):
+        return "is a path into a home folder"
+    segments = re.split(r"[/\\]", text)
+    if ".." in segments:
+        return "climbs out of its folder"
+    if len(segments) > 1 and any(re.fullmatch(r"\.[^.\s].*", one) for one in segments):
+        return "is the path of a hidden file"
+    if _RUNNABLE.search(text) and not re.search(r"\s", text):
+        return "names a file that can be run"
+    return None
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a text is worth listing among the paths and addresses of a bundle."""
+    return bool(_ADDRESS.match(text)) or ("/" in text and not re.search(r"\s", text))
