@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -40,7 +42,7 @@ class AskedTowers(nn.Module):
         self.register_buffer("denials", denials)
         cells = zero_shot.encode_images(torch.zeros(1, zero_shot.input.channels, image_size, image_size))
         for name, length in zip(("down", "across"), cells.shape[2:], strict=True):
-            self.register_buffer(name, smoothing_matrix(length, zero_shot.smoothing).to(cells.device))
+            self.register_buffer(name, smoothing_matrix(length, zero_shot.smoothing).clone())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Maps [B, N, h, w] of images [B, C, S, S], those of the phrases before those of the classes."""
@@ -72,8 +74,9 @@ class AskedAggregation(nn.Module):
         asked = zero_shot.ask(inferer.phrases, inferer.classes, inferer.negatives)
         prompts = prompt_channels(asked.vectors, asked.counts, network.aggregator.prompt_channels)  # [N, C, D]
         # The text tower hangs on the network: what is kept is named, so that the file does not hold it.
-        self.image, self.aggregator = network.image, network.aggregator
-        self.encode, self.phrases = network.encode_image, asked.first
+        self.image, self.encode, self.phrases = network.image, network.encode_image, asked.first
+        self.aggregator = copy(network.aggregator)
+        self.aggregator.class_chunk = len(prompts)  # chosen by the size of the batch, the graph would be of one size
         self.register_buffer("prompts", prompts.clone())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
