@@ -71,6 +71,8 @@ def _weights(files: BundleFiles, without: str) -> str:
     if not files.has_weights:
         return _wrapped(f"This bundle holds no weights: it is a recipe. {without}")
     made_of = [one.name for role in ("trained_on", "starts_from") for one in files.data_sets.get(role, ())]
+    if not made_of and "trained_on" in files.data_sets:
+        return "This bundle holds weights, trained on made data alone."
     if not made_of:
         return _wrapped(
             "This bundle holds weights. What they were trained on is not stated: `data_sets#trained_on` of "

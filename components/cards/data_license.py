@@ -38,9 +38,14 @@ def data_license(folder: Path) -> str:
     )
     parts = [head]
     for role, sets in files.data_sets.items():
-        parts += [_HEADS[role], *map(_terms, sets)]
-    if files.has_weights and "trained_on" not in files.data_sets:
-        parts.append("What its weights were trained on is not stated.")
+        parts += [_HEADS[role], *map(_terms, sets)] if sets else []
+    if files.has_weights and not files.data_sets.get("trained_on"):
+        stated = "trained_on" in files.data_sets
+        parts.append(
+            "Its weights were trained on made data alone."
+            if stated
+            else "What its weights were trained on is not stated."
+        )
     return "\n\n".join([*parts, _END]) + "\n"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROLES = {"made_for": "made for", "starts_from": "starts from", "trained_on": "trained on"}
-"""Keys under ``data_sets`` in a bundle's metadata, and how a card calls them."""
+"""Keys under ``data_sets`` in a bundle's metadata, and how a card calls them; no data set at all is an empty list."""
 ANSWERS = ("yes", "no", "ask", "check")
 _TABLE = Path(__file__).with_name("datasets.json")
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from radbundles.components.cards import closed_data_sets, data_license, data_sets_of, licenses_page, read_data_sets
+from radbundles.components.cards import (
+    card_text,
+    closed_data_sets,
+    data_license,
+    data_sets_of,
+    licenses_page,
+    read_data_sets,
+)
 from radbundles.components.data.layouts import LAYOUTS
 
 
@@ -75,6 +82,12 @@ def test_terms_of_a_bundle_are_those_of_its_data_sets(with_weights: Path, change
 
 def test_weights_of_unknown_origin_are_called_so(with_weights: Path, bundle: Path) -> None:
     assert "What its weights were trained on is not stated." in data_license(with_weights)
+
+
+def test_weights_of_made_data_alone_are_called_so(with_weights: Path, change: Callable[..., None]) -> None:
+    change(with_weights, "metadata", data_sets={"trained_on": []})
+    assert "Its weights were trained on made data alone." in data_license(with_weights)
+    assert "This bundle holds weights, trained on made data alone." in card_text(with_weights)
 
 
 def test_metadata_of_every_bundle_names_data_sets_of_the_table(repository: Path) -> None:
