@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from radbundles.components.verify.finding import Finding
-from radbundles.components.verify.running import made_data, verify_bundle
+from radbundles.components.verify.running import made_data, verify_bundle, verify_bundles
 from radbundles.components.verify.static import STATIC_CHECKS, check_static
 from radbundles.components.verify.verdict import CHECKS, Verdict
 
-__all__ = ["CHECKS", "STATIC_CHECKS", "Finding", "Verdict", "check_static", "made_data", "verify_bundle"]
+__all__ = ["CHECKS", "STATIC_CHECKS", "Finding", "Verdict", "check_static", "made_data", "verify_bundle", "verify_bundles"]

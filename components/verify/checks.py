@@ -12,6 +12,7 @@ from radbundles.components.verify import progress
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.network_checks import check_export, check_in_out, check_weights_load
 from radbundles.components.verify.small_bundle import MISSING, NAME, SmallBundle, SmallBundleError, read_small_bundle
+from radbundles.components.verify.static import STATIC_CHECKS, check_static
 from radbundles.components.verify.trial import Trial
 from radbundles.components.verify.workflow_checks import check_configs, check_workflows
 
@@ -31,12 +32,20 @@ def run_checks(folder: Path, checks: Sequence[str], *, data: Path, out: Path) ->
 
     Args:
         folder: root of the bundle.
-        checks: names of those to make, of V4 to V8.
+        checks: names of those to make.
         data: folder of :func:`~radbundles.components.verify.made_data.make_data`.
         out: an empty folder, for what the bundle writes and for what is found, see ``progress``.
     """
-    # A copy, so that a bundle that writes over its own files spoils nothing.
-    folder = Path(shutil.copytree(folder, out / "bundles" / folder.name))
+    for check in checks:
+        if check in STATIC_CHECKS:
+            progress.begin(out, check)
+            progress.end(out, check, check_static(folder, checks=[check]), None)
+    if running := [check for check in checks if check in _CHECKS]:
+        # A copy, so that a bundle that writes over its own files spoils nothing.
+        _run(Path(shutil.copytree(folder, out / "bundles" / folder.name)), running, data, out)
+
+
+def _run(folder: Path, checks: Sequence[str], data: Path, out: Path) -> None:
     before = files_of(folder)
     try:
         small, fault = read_small_bundle(folder), None
@@ -47,7 +56,7 @@ def run_checks(folder: Path, checks: Sequence[str], *, data: Path, out: Path) ->
         progress.begin(out, check)
         findings, skipped = _make(check, trial, small, fault)
         after = files_of(folder)
-        findings += [_written(check, folder, path) for path in changed(before, after)]
+        findings += [_written(check, path) for path in changed(before, after)]
         before = after
         progress.end(out, check, findings, skipped)
 
@@ -56,8 +65,8 @@ def _make(
     check: str, trial: Trial, small: SmallBundle | None, fault: SmallBundleError | None
 ) -> tuple[list[Finding], str | None]:
     if fault is not None:
-        # Told once, by the first of the checks that need it.
-        if check == next((name for name in trial.checks_in_order if name not in _WITHOUT), trial.checks_in_order[0]):
+        # Told once, by the first of the checks that run something.
+        if check == min(trial.checks):
             return [Finding(check, NAME, fault.key, None, fault.message, fault.mend)], None
         return [], f"{NAME} is not right"
     if small is None and check not in _WITHOUT:
@@ -82,7 +91,7 @@ def changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _written(check: str, folder: Path, path: str) -> Finding:
+def _written(check: str, path: str) -> Finding:
     return Finding(
         check=check,
         file=path,

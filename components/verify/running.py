@@ -9,17 +9,22 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from radbundles.components.hub.bundles import read_bundle
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.progress import Progress
+from radbundles.components.verify.static import check_static
 from radbundles.components.verify.verdict import CHECKS, Verdict, results_of
 
-STATIC = ("V1", "V2", "V3")
+# Checks that import nothing heavy, and those that want radiographs.
+_LIGHT = ("V1", "V2")
+_RUNNING = ("V4", "V5", "V6", "V7", "V8")
 TIME_LIMIT = 300
 # Imported once and shared by the processes of all bundles, since MONAI and transformers take ten seconds.
 _PRELOADED = (
@@ -55,7 +60,7 @@ def verify_bundle(
     Args:
         folder: root of the bundle; nothing is written there.
         checks: names of the checks to make, see ``CHECKS``.
-        data: folder that :func:`made_data` gave, to share it among bundles; made for this one by default.
+        data: folder that :func:`made_data` gave, for several bundles; made for this one by default.
         time_limit: seconds after which the running checks are ended, which is a finding.
 
     Returns:
@@ -68,22 +73,15 @@ def verify_bundle(
     folder = Path(folder).resolve()
     if not (folder / "configs").is_dir():
         raise FileNotFoundError(f"no bundle at {folder}: it has no folder configs")
-    asked = [check for check in CHECKS if check in checks]
-    if unknown := sorted(set(checks) - set(CHECKS)):
-        raise ValueError(f"there is no check {', '.join(unknown)}: name one of {', '.join(CHECKS)}")
-    from radbundles.components.verify.static import check_static
-
+    asked = _known(checks)
     start = time.monotonic()
-    findings: list[Finding] = []
+    light = [check for check in asked if check in _LIGHT]
+    heavy = [check for check in asked if check not in _LIGHT]
+    findings: list[Finding] = check_static(folder, checks=light)
     skipped: dict[str, str] = {}
-    if any(check in STATIC for check in asked):
-        findings += [finding for finding in check_static(folder) if finding.check in asked]
-    if running := [check for check in asked if check not in STATIC]:
-        if data is None:
-            with made_data() as made:
-                progress = _run_in_process(folder, running, made, time_limit)
-        else:
-            progress = _run_in_process(folder, running, data, time_limit)
+    if heavy:
+        with nullcontext(data) if data or not set(heavy) & set(_RUNNING) else made_data() as made:
+            progress = _run_in_process(folder, heavy, made, time_limit)
         findings += progress.findings
         skipped = progress.skipped
     return Verdict(
@@ -94,6 +92,29 @@ def verify_bundle(
         results=results_of(asked, findings, skipped),
         seconds=time.monotonic() - start,
     )
+
+
+def verify_bundles(
+    folders: Sequence[Path], *, checks: Collection[str] = tuple(CHECKS), jobs: int = 2, time_limit: float = TIME_LIMIT
+) -> Iterator[Verdict]:
+    """Verify several bundles, ``jobs`` at a time, as :func:`verify_bundle` does; verdicts come as they are found."""
+    shared = made_data() if set(_known(checks)) & set(_RUNNING) else nullcontext(None)
+    with shared as data, ThreadPoolExecutor(jobs) as pool:
+        tasks = [
+            pool.submit(verify_bundle, folder, checks=checks, data=data, time_limit=time_limit) for folder in folders
+        ]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _known(checks: Collection[str]) -> list[str]:
+    if unknown := sorted(set(checks) - set(CHECKS)):
+        raise ValueError(f"there is no check {', '.join(unknown)}: name one of {', '.join(CHECKS)}")
+    return [check for check in CHECKS if check in checks]
 
 
 @contextmanager
@@ -115,11 +136,11 @@ def made_data() -> Iterator[Path]:
         yield Path(name)
 
 
-def _run_in_process(folder: Path, checks: list[str], data: Path, time_limit: float) -> Progress:
+def _run_in_process(folder: Path, checks: list[str], data: Path | None, time_limit: float) -> Progress:
     from radbundles.components.verify.worker import work
 
     with tempfile.TemporaryDirectory(prefix="radbundles-verify-") as name:
-        process = _context().Process(target=work, args=(str(folder), checks, str(data), name))
+        process = _context().Process(target=work, args=(str(folder), checks, str(data or name), name))
         process.start()
         process.join(time_limit)
         late = process.is_alive()
@@ -140,7 +161,21 @@ def _context() -> BaseContext:
     """Return how processes start: forked from one that has imported what all of them need, where the system can."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when the imports start a pool of threads
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
+    with _one_thread():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let libraries that are imported in a new process start one thread: bundles share the cores among themselves."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from radbundles.components.hub.bundle_config import ConfigFileError, merge, read_config, walk
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.small_bundle import Run, SmallBundle, fill
-from radbundles.components.verify.verdict import CHECKS
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -44,11 +43,6 @@ class Trial:
     out: Path
     small: SmallBundle | None
     checks: frozenset[str]
-
-    @property
-    def checks_in_order(self) -> list[str]:
-        """The checks that are made, in their order."""
-        return [check for check in CHECKS if check in self.checks]
 
     @cached_property
     def places(self) -> dict[str, Path]:

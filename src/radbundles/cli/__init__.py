@@ -20,6 +20,7 @@ COMMANDS = (
     "windows",
     "run",
     "predict",
+    "verify",
     "audit",
     "pack",
     "card",
