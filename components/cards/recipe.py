@@ -31,6 +31,8 @@ def _rows(train: dict[str, Any]) -> list[tuple[str, str | None]]:
         ("Objective", f"`{short_name(objective['_target_'])}`" if isinstance(objective, dict) else None),
         ("Optimizer", _optimizer(train)),
         ("Learning rate", _number(train, "optimizer#lr")),
+        ("Rate of the encoder, times", _factor(train, "encoder_multiplier")),
+        ("Rate from block to block, times", _factor(train, "layer_decay")),
         ("Weight decay", _number(train, "weight_decay")),
         ("Schedule", _schedule(train, by_name.get("WarmupCosine"))),
         ("Norm of gradients clipped at", _number(train, "max_norm")),
@@ -58,6 +60,11 @@ def _best(train: dict[str, Any]) -> str | None:
         kinds = [setting({**train, "_": metric}, f"_#{key}") for key in ("selection", "name")]
         name = next((kind for kind in kinds if isinstance(kind, str)), short_name(metric.get("_target_", name)))
     return f"`{name}` on the validation section"
+
+
+def _factor(train: dict[str, Any], id: str) -> str | None:
+    factor = _number(train, id)
+    return None if factor == "1" else factor
 
 
 def _optimizer(train: dict[str, Any]) -> str | None:

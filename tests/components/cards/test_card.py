@@ -71,7 +71,9 @@ def test_recipe_follows_the_training_config(bundle: Path, change: Callable[..., 
     assert "| Batch | 48, gradients of 4 summed up: 192 |" in card
     assert "| Best by | `kappa` on the validation section |" in card
     assert "| Schedule | warm-up over 0.5 epochs, then cosine, over 30 epochs |" in card
-    assert "Ends early" not in card
+    assert "Ends early" not in card and "from block to block" not in card
+    change(bundle, "train", layer_decay=0.75)
+    assert "| Rate from block to block, times | 0.75 |" in card_text(bundle)
 
 
 def test_preprocessing_follows_the_inference_config(bundle: Path, change: Callable[..., None]) -> None:
