@@ -20,7 +20,7 @@ def send_client_to(hub: LocalHub, home: Path, monkeypatch: pytest.MonkeyPatch) -
     request up to five times, here without a pause.
     """
     import huggingface_hub
-    from huggingface_hub import constants, hf_api
+    from huggingface_hub import constants, file_download, hf_api
     from huggingface_hub.utils import _http
 
     environment = hub.environment(home)
@@ -43,7 +43,8 @@ def send_client_to(hub: LocalHub, home: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(constants, name, setting, raising=False)
     # The functions of the package, such as `huggingface_hub.list_repo_refs`, are methods of this one object.
     monkeypatch.setattr(hf_api.api, "endpoint", hub.endpoint)
-    monkeypatch.setattr(_http, "time", _Hasty(_http.time))
+    for module in (_http, file_download):
+        monkeypatch.setattr(module, "time", _Hasty(module.time))
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_TOKEN = re.compile(r"hf_\w+|(?<=Bearer )[^\s'\"]+")
+_TOKEN = re.compile(r"(?<=Bearer )[^'\"]+|hf_\w+")
 
 
 def is_hub_id(text: str) -> bool:
@@ -31,7 +31,7 @@ def cached_snapshot(repo_id: str, *, revision: str | None = None, token: str | N
 
     Args:
         repo_id: ``ORG/NAME``.
-        revision: tag or commit; without one the newest commit is taken, with a warning that names it.
+        revision: tag or commit; without one the newest is taken, with a warning that names it.
         token: of the Hub; by default that of ``HF_TOKEN`` or ``hf auth login``.
 
     Raises:
@@ -148,7 +148,7 @@ def _folder_beside(parent: Path) -> Iterator[Path]:
 
 def _warn_moving(repo_id: str, commit: str) -> None:
     warnings.warn(
-        f"{repo_id} was asked for without a revision: the newest commit {commit} is taken. "
+        f"{repo_id} was asked for without a revision: commit {commit} is taken, the newest that is known. "
         f"It may be another next time; pin it with revision={commit!r}, or a tag",
-        stacklevel=4,
+        stacklevel=3,
     )
