@@ -14,7 +14,8 @@ from radbundles.cli.app import app
 _HELP = """Write the card of bundles, docs/README.md, and docs/data_license.txt beside it.
 
 Both come out of the bundle's files: metadata, configs, results, the table of data sets, and docs/sections.md, which
-people write. Exit code 0: written, or all are as they should be; 1: --check found some that are not; 2: a file is faulty.
+people write. Exit code 0: written, or all are as they should be; 1: --check found some that are not; 2: a file is
+faulty.
 
 Example:
 
