@@ -167,9 +167,7 @@ def _absolute(text: str, ident: str) -> str:
     def resolve(found: re.Match[str]) -> str:
         up = _id(found[2]).count("#")
         if up > len(here):
-            raise ConfigFileError(
-                f"{ident}: {text!r} climbs {up} levels, and there are {len(here)}: name the id in full"
-            )
+            raise ConfigFileError(f"{ident}: {text!r} climbs out of the config: name the id in full")
         return found[1] + "".join(f"{key}#" for key in here[: len(here) - up])
 
     return _RELATIVE.sub(resolve, text)

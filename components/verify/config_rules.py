@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radbundles.components.verify.contract_rules import check_contract
+from radbundles.components.verify.cycles import check_cycles
 from radbundles.components.verify.expression_rules import check_expressions
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.overlay_rules import check_overlay
@@ -23,6 +24,7 @@ def check_configs(folder: Path) -> Iterator[Finding]:
     for stack in stacks:
         yield from check_overlay(stack)
         yield from check_references(stack, folder)
+        yield from check_cycles(stack)
         yield from check_expressions(stack)
         yield from check_contract(stack)
         yield from check_targets(stack)

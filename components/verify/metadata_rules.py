@@ -60,11 +60,14 @@ def _schema_faults(content: Mapping[str, Any]) -> Iterator[Finding]:
     for error in sorted(
         _validator().iter_errors(content), key=lambda error: [str(part) for part in error.absolute_path]
     ):
-        key = "#".join(map(str, error.absolute_path)) or None
-        value = json.dumps(error.instance)[:120] if not isinstance(error.instance, dict) else None
-        message = error.message if len(error.message) < 200 else f"{error.validator} of the schema is not met"
-        mend = error.schema.get("description") if isinstance(error.schema, dict) and key else None
-        yield Finding("V2", _FILE, key, value, message, mend or "mend it after metadata.schema.json of radbundles")
+        path = [str(part) for part in error.absolute_path]
+        mend = error.schema.get("mend") or "mend it after metadata.schema.json of radbundles"
+        if error.validator == "required":
+            path.append(error.message.split("'")[1])
+            yield Finding("V2", _FILE, "#".join(path), None, "the key is missing", "add it")
+            continue
+        value = None if isinstance(error.instance, (dict, list)) else str(error.instance)
+        yield Finding("V2", _FILE, "#".join(path) or None, value, error.message[:200], mend)
 
 
 def _check_versions(folder: Path, content: Mapping[str, Any]) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ def check_overlay(stack: Stack) -> Iterator[Finding]:
     """Yield what is wrong with the keys of the topmost config."""
     file = file_name(stack.top)
     for key, reason in stack.faults:
-        mend = "mend the name, or take the key out"
-        yield Finding("V3", file, key, None, f"the key has nowhere to go: {reason}", mend)
+        message, _, mend = reason.rpartition(": ")
+        yield Finding("V3", file, key, None, message, mend)
     if not stack.below:
         return
     below = {key for config in stack.below for key in map(_top, config.content)}

@@ -35,7 +35,8 @@ def check_references(stack: Stack, folder: Path) -> Iterator[Finding]:
             for ident in references(entry.value, entry.id):
                 yield from _check_reference(stack, entry, ident)
         except ConfigFileError as error:
-            yield _finding(stack, entry, str(error).removeprefix(f"{entry.id}: "), "name the id in full")
+            message, _, mend = str(error).removeprefix(f"{entry.id}: ").rpartition(": ")
+            yield _finding(stack, entry, message, mend)
         if entry.kind == "text" and entry.value.startswith("@") and not _is_comment(entry):
             message = "MONAI takes this for plain text, since it is not only an id"
             yield _finding(stack, entry, message, f"write '${entry.value}' to have it evaluated")
@@ -53,9 +54,17 @@ def _check_reference(stack: Stack, entry: Entry, ident: str) -> Iterator[Finding
         find(stack.content, ident)
     except LookupError as error:
         message = f"there is no {str(error)!r}" + (f" for '@{ident}'" if str(error) != ident else "")
-        if stack.file(entry.id) != file_name(stack.top):
+        if _has(stack.beneath, ident):
             message = f"{message} once {file_name(stack.top)} is laid over it"
         yield _finding(stack, entry, message, _nearest(stack.content, str(error)))
+
+
+def _has(content: Any, ident: str) -> bool:
+    try:
+        find(content, ident)
+    except LookupError:
+        return False
+    return True
 
 
 def _check_macro(stack: Stack, entry: Entry, folder: Path) -> Iterator[Finding]:

@@ -28,11 +28,13 @@ class Stack:
     Args:
         files: the configs, the later ones laid over the first.
         content: what MONAI makes of them, with the metadata as ``_meta_``.
-        faults: keys of the topmost config that could not be laid over the others, each with the reason.
+        beneath: the same of the configs that the topmost one is laid over.
+        faults: keys of the topmost config that could not be laid over the others, each with the reason and the mend.
     """
 
     files: tuple[ConfigFile, ...]
     content: dict[str, Any]
+    beneath: dict[str, Any]
     faults: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -125,15 +127,18 @@ def _metadata(folder: Path) -> dict[str, Any]:
 def _stack(configs: dict[str, ConfigFile], name: str, metadata: dict[str, Any]) -> Stack:
     files = tuple(configs[below] for below in (*_below(configs, name), name))
     content: dict[str, Any] = {}
+    beneath: dict[str, Any] = {}
     faults = []
     for config in files:
+        if config is files[-1]:
+            beneath = copy.deepcopy(content)
         for key, value in config.content.items():
             try:
                 lay(content, key, copy.deepcopy(value), config)
             except ConfigFileError as error:
                 if config is files[-1]:
                     faults.append((key, str(error).removeprefix(f"{config.path}: ")))
-    return Stack(files, {"_meta_": metadata, **content}, tuple(faults))
+    return Stack(files, {"_meta_": metadata, **content}, beneath, tuple(faults))
 
 
 def _below(configs: dict[str, ConfigFile], name: str) -> list[str]:
