@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from radbundles.components.export.export_network import FORMS, Exported, export_network
+from radbundles.components.export.vendor import Vendored, vendor_bundle
 
-__all__ = ["FORMS", "Exported", "export_network"]
+__all__ = ["FORMS", "Exported", "Vendored", "export_network", "vendor_bundle"]

@@ -46,12 +46,13 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def copy_documents(root: Path, folder: Path) -> None:
-    """Copy what a bundle has beside its network: license, metadata, settings of the log, documents."""
+    """Copy what a bundle has beside its network: license, metadata, settings of the log, documents, code of its own."""
     for name in ("LICENSE", "configs/metadata.json", "configs/logging.conf"):
         if (root / name).is_file():
             shutil.copyfile(root / name, folder / name)
-    if (root / "docs").is_dir():
-        shutil.copytree(root / "docs", folder / "docs")
+    for name in ("docs", "scripts"):
+        if (root / name).is_dir():
+            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "docs").mkdir(exist_ok=True)
 
 
