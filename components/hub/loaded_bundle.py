@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedBundle:
     """What :func:`radbundles.load` gives.
 
@@ -34,11 +34,11 @@ class LoadedBundle:
         commit: of the Hub, or None for a bundle of this machine.
     """
 
-    network: nn.Module
-    preprocessing: Callable[[dict[str, Any]], Any]
-    inferer: Callable[..., Any]
+    network: nn.Module = field(repr=False)
+    preprocessing: Callable[[dict[str, Any]], Any] = field(repr=False)
+    inferer: Callable[..., Any] = field(repr=False)
     class_names: tuple[str, ...]
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any] = field(repr=False)
     folder: Path
     device: torch.device
     commit: str | None = None
