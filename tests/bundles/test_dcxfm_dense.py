@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,14 +183,6 @@ def test_killed_training_ends_with_the_state_of_an_undisturbed_one(
     killed, whole = killed_and_whole(train, epochs=12)
     for part in ("objective", "optimizer"):
         assert_equal(killed[part], whole[part])
-
-
-def test_two_processes_train_on_gloo(tmp_path: Path, tiny: Settings, command: Command, run: Run) -> None:
-    settings = {**tiny, "batch_size": 2}
-    made = command("train", "tiny", "multi_gpu_train", output_dir=str(tmp_path), **settings)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run([*launcher, *made[1:]])
-    assert (tmp_path / "model.pt").is_file()
 
 
 def test_exam_judges_seen_and_unseen_classes(tmp_path: Path, tiny: Settings, workflow: Make) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,16 +185,6 @@ def test_exam_judges_saved_weights(prepared: Path, tmp_path: Path, tiny: Setting
     assert {"grounding_dcxfm_pointing", "segmentation_biovil_iou", "grounding_centered_box_dcxfm_cnr"} <= set(found[0])
     assert "classification_mcc" in found[1] and "classification_mcc" not in found[0]
     assert found[1]["grounding_dcxfm_cnr"] != found[2]["grounding_dcxfm_cnr"], "trained and untrained weights agree"
-
-
-def test_two_processes_train_on_gloo(
-    prepared: Path, tmp_path: Path, tiny: Settings, command: Command, run: Run
-) -> None:
-    settings = {**tiny, "batch_size": 2}
-    made = command("train", "tiny", "multi_gpu_train", dataset_dir=str(prepared), output_dir=str(tmp_path), **settings)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run([*launcher, *made[1:]])
-    assert (tmp_path / "model.pt").is_file()
 
 
 def test_inference_network_fits_its_metadata(bundle: Path, prepared: Path) -> None:

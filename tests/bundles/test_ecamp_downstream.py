@@ -8,9 +8,6 @@ import csv
 import hashlib
 import json
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -216,52 +213,6 @@ def test_killed_training_ends_with_the_state_of_an_undisturbed_one(
     killed, whole = killed_and_whole(train, epochs=8, again=again)
     for part in ("objective", "optimizer"):
         assert_equal(killed[part], whole[part])
-
-
-# Runs one after the other, each as the command of its own would be, in processes that import all but once.
-IN_TURN = """
-import json, os, sys
-from monai.bundle import run
-for port, options in json.load(open(sys.argv[1])):
-    os.environ |= {"MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    run(**options)
-"""
-
-
-@pytest.fixture(scope="module")
-def on_gloo(
-    repository: Path, annotated: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Folder of a training of each bundle by the same two processes."""
-    folder = tmp_path_factory.mktemp("gloo")
-    runs = []
-    for name in OWN:
-        root = repository / "bundles" / name
-        files = [str(root / "configs" / f"{config}.json") for config in ("train", "tiny", "multi_gpu_train")]
-        options = {**small(name, annotated), "batch_size": 2, "output_dir": str(folder / name)}
-        meta = str(root / "configs" / "metadata.json")
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-        runs.append((port, {"config_file": files, "meta_file": meta, "bundle_root": str(root), **options}))
-    (folder / "runs.json").write_text(json.dumps(runs), encoding="utf-8")
-    (folder / "in_turn.py").write_text(IN_TURN, encoding="utf-8")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    files = [str(folder / "in_turn.py"), str(folder / "runs.json")]
-    done = subprocess.run([*launcher, *files], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    return folder
-
-
-def test_two_processes_train_on_gloo(bundle: Path, annotated: Path, on_gloo: Path) -> None:
-    """The first writes weights, points and a bundle for both."""
-    folder = on_gloo / bundle.name
-    weights, packed = (
-        torch.load(path, weights_only=True) for path in (folder / "model.pt", folder / "bundle" / "models" / "model.pt")
-    )
-    assert weights.keys() == packed.keys() and all(torch.equal(value, packed[key]) for key, value in weights.items())
-    points = read(folder / "operating_points.json")
-    assert read(folder / "bundle" / "configs" / "metadata.json")["operating_points"] == points
-    assert points["samples"] == len(read(annotated / "datalist.json")["validation"]), "the halves of both processes"
 
 
 def test_evaluation_takes_its_points_from_validation(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,16 +90,6 @@ def test_evaluation_judges_saved_weights(
     torch.save({k: torch.zeros_like(v) for k, v in state.items()}, weights)
     workflow("train", "tiny", "evaluate", weights=str(weights), **settings).run()
     assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) != first
-
-
-def test_two_processes_train_on_gloo(
-    prepared: Path, tmp_path: Path, small: Settings, command: Command, run: Run
-) -> None:
-    settings = {**small, "batch_size": 2}
-    made = command("train", "tiny", "multi_gpu_train", dataset_dir=str(prepared), output_dir=str(tmp_path), **settings)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run([*launcher, *made[1:]])
-    assert (tmp_path / "model.pt").is_file()
 
 
 def test_inference_writes_heat_maps_and_features(

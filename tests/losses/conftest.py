@@ -7,7 +7,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,11 +36,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def two_processes(tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
+@pytest.fixture(scope="session")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[dict[str, Any]]]:
     """Run a script in two gloo processes; it finds ``torch``, ``dist`` and ``rank`` and fills the dict ``result``."""
 
     def run(script: str) -> list[dict[str, Any]]:
+        tmp_path = tmp_path_factory.mktemp("processes")
         command = [sys.executable, "-c", BEGIN + script + END]
         processes = [
             subprocess.Popen([*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True)
