@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -78,14 +77,14 @@ def audit_bundle(folder_or_file: str | os.PathLike[str], *, allow: Sequence[str]
         try:
             if config := _audit_file(name, file, policy, ledger):
                 configs[name] = config
-        except (OSError, ConfigFileError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
-            reason = str(error).replace(str(root), ".") if isinstance(error, ConfigFileError) else type(error).__name__
+        except ConfigFileError as error:
+            reason = str(error).replace(str(root), ".")
             ledger.refuse(name, None, None, f"cannot be read: {reason}", "mend or remove the file")
-        except (RecursionError, MemoryError):
-            ledger.refuse(name, None, None, "is too deep or too large to be read", "mend or remove the file")
+        except Exception as error:  # what damaged files make the readers of the standard library raise has no end
+            ledger.refuse(name, None, None, f"cannot be read: {type(error).__name__}", "mend or remove the file")
     own = frozenset(PurePosixPath(name).parts[0].removesuffix(".py") for name in files)
     ConfigAudit(configs, policy, ledger, own).run()
-    if not files:
+    if not files and not ledger.findings:
         ledger.refuse(".", None, None, "holds no file", "name the folder of a bundle")
     return ledger.report(str(path))
 

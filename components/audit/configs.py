@@ -55,7 +55,11 @@ class ConfigAudit:
                 message = "is given twice, and readers differ in which they take"
                 self.ledger.refuse(file, key, None, message, "keep one")
             for entry in self.entries[file]:
-                self._entry(file, entry)
+                try:
+                    self._entry(file, entry)
+                except Exception as error:  # what cannot be judged is refused, and the rest is judged all the same
+                    message = f"cannot be judged: {type(error).__name__}"
+                    self.ledger.refuse(file, entry.id, str(entry.value), message, "write it more plainly")
 
     def _imported_names(self) -> dict[str, str]:
         names = dict(self.policy.lists["expressions"]["default_names"])
@@ -113,10 +117,10 @@ class ConfigAudit:
         elif last == "_mode_" and value not in ("default", "callable"):
             message = "is no mode of a config that runs by itself"
             self.ledger.refuse(file, entry.id, str(value), message, "use default or callable")
-        elif last in arguments["refused"] and value is not False and value is not None:
+        elif set(keys) & set(arguments["refused"]) and value is not False and value is not None:
             message = "is an argument that runs a pickle, fetches code or stops in a debugger"
             self.ledger.refuse(file, entry.id, str(value), message, "leave it out")
-        elif last in arguments["only_true"] and value is not True:
+        elif set(keys) & set(arguments["only_true"]) and value is not True:
             self.ledger.refuse(file, entry.id, str(value), "lets pickles run code", "leave it out or say true")
         elif set(keys) & set(arguments["plain_words"]) and not re.fullmatch(r"\w+", str(value)):
             message = "names code that transformers would fetch"

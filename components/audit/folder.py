@@ -23,7 +23,7 @@ def list_files(root: Path, ledger: Ledger) -> dict[str, Path]:
     file under the ``blobs`` beside it.
     """
     files: dict[str, Path] = {}
-    waiting = [(root, 0)]
+    waiting, seen = [(root, 0)], 0
     while waiting:
         folder, depth = waiting.pop()
         try:
@@ -34,10 +34,14 @@ def list_files(root: Path, ledger: Ledger) -> dict[str, Path]:
             continue
         for entry in found:
             path, name = Path(entry.path), _name(root, Path(entry.path))
-            if len(files) >= MAX_FILES or depth >= MAX_DEPTH:
-                message = f"the folder holds more than {MAX_FILES} files or {MAX_DEPTH} levels"
+            seen += 1
+            if seen > MAX_FILES:
+                message = f"is where the folder holds more than {MAX_FILES} entries"
                 ledger.refuse(name, None, None, message, "keep data and caches out of bundles")
                 return files
+            if depth >= MAX_DEPTH:
+                ledger.refuse(name, None, None, f"lies deeper than {MAX_DEPTH} levels", "make the folder flatter")
+                continue
             if entry.is_symlink() and not _is_cached(root, path):
                 ledger.refuse(name, None, None, "is a link, which could lead anywhere", "put the file itself there")
             elif entry.is_dir():

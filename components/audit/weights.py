@@ -41,35 +41,18 @@ def audit_torch_file(path: Path, name: str, policy: AuditPolicy, ledger: Ledger)
 
 
 def _archive(path: Path, name: str, policy: AuditPolicy, ledger: Ledger) -> None:
-    size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        names = [member.filename for member in members]
-        if len(members) > MAX_MEMBERS:
-            ledger.refuse(name, None, None, f"holds more than {MAX_MEMBERS} members", "save the weights again")
-            return
-        fault = _archive_fault(archive, size)
-        if fault:
-            ledger.refuse(name, None, None, fault, "save the weights again with torch.save")
-            return
-        if any("/code/" in one or one.endswith(("/constants.pkl", ".py", ".debug_pkl")) for one in names):
-            kind = "TorchScript"
-            ledger.refuse(
-                name, None, None, "is a TorchScript archive, which carries code", f"use model.pt, or --allow {name}"
-            )
-        elif any(one.endswith(("/archive_format", "/archive_version")) for one in names):
-            kind = "torch.export"
-            ledger.refuse(name, None, None, "is an exported program, which carries code", f"or --allow {name}")
+        names = [member.filename for member in archive.infolist()]
+        kind = _kind(names)
+        if kind == "torch":
+            fault = _archive_fault(archive, path.stat().st_size)
+            if fault:
+                ledger.refuse(name, None, None, fault, "save the weights again with torch.save")
         else:
-            kind = "torch"
-            strange = next((one for one in names if not _MEMBER.fullmatch(one)), None)
-            if strange:
-                ledger.refuse(name, None, strange, "has a member that torch.save does not write", _PICKLE_MEND)
-        roots = {one.partition("/")[0] for one in names}
-        if len(roots) != 1:
-            ledger.refuse(name, None, ", ".join(sorted(roots)[:4]), "has more than one root", _PICKLE_MEND)
+            fault = f"is an archive of {kind}, which carries code"
+            ledger.refuse(name, None, None, fault, f"use model.pt; if you trust it: --allow {name}")
         globals_: dict[str, None] = {}
-        for member in members:
+        for member in archive.infolist() if not fault else ():
             if not member.filename.endswith(".pkl"):
                 continue
             if member.file_size > MAX_PICKLE:
@@ -80,15 +63,26 @@ def _archive(path: Path, name: str, policy: AuditPolicy, ledger: Ledger) -> None
             globals_.update(dict.fromkeys(_judge(stream, name, policy, ledger)))
             if stream.read(1):
                 ledger.refuse(name, None, member.filename, "has bytes behind its pickle", _PICKLE_MEND)
-        if kind == "torch" and not any(one.endswith("/data.pkl") for one in names):
-            ledger.refuse(name, None, None, "has no data.pkl", "save the weights again with torch.save")
     ledger.weights.append(WeightsFile(name, kind, pickled=True, globals=tuple(globals_)))
+
+
+def _kind(names: list[str]) -> str:
+    if any("/code/" in one or one.endswith(("/constants.pkl", ".py", ".debug_pkl")) for one in names):
+        return "TorchScript"
+    if any(one.endswith(("/archive_format", "/archive_version")) for one in names):
+        return "torch.export"
+    return "torch"
 
 
 def _archive_fault(archive: zipfile.ZipFile, size: int) -> str | None:
     """Say why two readers of an archive could see two things in it, or why it is a bomb."""
     members = archive.infolist()
     names = [member.filename for member in members]
+    strange = next((one for one in names if not _MEMBER.fullmatch(one)), None)
+    if strange or sum(one.endswith("/data.pkl") for one in names) != 1 or len(members) > MAX_MEMBERS:
+        return f"has members that torch.save does not write, such as {strange!r}" if strange else "has no one data.pkl"
+    if len({one.partition("/")[0] for one in names}) != 1:
+        return "has more than one root"
     if archive.comment or len(set(names)) < len(names) or len({one.lower() for one in names}) < len(names):
         return "has a comment or a member twice, so that readers could differ in what they see"
     if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
