@@ -124,8 +124,10 @@ class HubVersions:
             )
 
     def _head(self) -> str:
-        heads = {branch.name: branch.target_commit for branch in self._api.list_repo_refs(self.repo_id).branches}
-        return heads[_BRANCH]
+        for branch in self._api.list_repo_refs(self.repo_id).branches:
+            if branch.name == _BRANCH:
+                return branch.target_commit
+        raise PublishError(f"{self.repo_id} has no branch {_BRANCH}: make it on the page of the repository")
 
     def _files(self, revision: str) -> Mapping[str, str]:
         """Names by content of all files of a revision: the SHA-256 of large ones, the SHA-1 of git for others."""

@@ -14,7 +14,7 @@ from typing import Any
 from radbundles.components.publish.hub_versions import HubVersions, PublishError
 from radbundles.components.publish.patient_fields import find_patient_fields
 from radbundles.components.publish.published import Published, list_files
-from radbundles.components.publish.stage import WEIGHTS, stage_bundle
+from radbundles.components.publish.stage import has_weights, stage_bundle
 from radbundles.components.verify.verdict import CHECKS
 
 _STATIC = ("V1", "V2", "V3")
@@ -71,7 +71,7 @@ def publish_bundle(
         staged = Path(temporary) / repo_id.split("/")[1]
         left_out = stage_bundle(Path(folder), staged)
         metadata = json.loads((staged / "configs" / "metadata.json").read_text(encoding="utf-8"))
-        version, weights = metadata["version"], any((staged / name).is_file() for name in WEIGHTS)
+        version, weights = metadata["version"], has_weights(staged)
         if weights and not have_permission:
             _require_open_data(metadata)
         _require_nothing_of_patients(staged)

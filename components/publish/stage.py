@@ -87,6 +87,20 @@ def stage_bundle(folder: Path, out: Path) -> tuple[tuple[str, str], ...]:
     return tuple(left_out)
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a bundle has weights, in itself or among the files that its ``large_files.yml`` names for download."""
+    from radbundles.components.hub.bundle_config import ConfigFileError, read_config
+
+    named: list[object] = []
+    for path in folder.glob("large_files.*"):
+        try:
+            entries = read_config(path).content.get("large_files")
+        except ConfigFileError:
+            continue  # told by the checks of files
+        named += [one.get("path") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return any(name in named or (folder / name).is_file() for name in WEIGHTS)
+
+
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """Every file below a folder with its path there; links to folders count as files."""
     found = []

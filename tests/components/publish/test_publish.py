@@ -80,6 +80,16 @@ def test_an_upload_that_breaks_off_leaves_the_version_before(trained: Path, loca
     assert local_hub.files(REPO) == before and local_hub.tags(REPO) == {"0.1.0": first}
 
 
+def test_a_commit_whose_answer_is_lost_is_taken_up(trained: Path, local_hub: LocalHub) -> None:
+    local_hub.drop("POST", "/commit/", after=True)
+    with pytest.raises(PublishError, match="nothing was published"):
+        upload(trained)
+    assert local_hub.files(REPO) and local_hub.tags(REPO) == {}
+    published = upload(trained)
+    assert local_hub.commits(REPO) == ["edema_classification 0.1.0", "initial commit"]
+    assert local_hub.tags(REPO) == {"0.1.0": published.commit}
+
+
 @pytest.mark.parametrize("status", [409, 500])
 def test_a_tag_that_fails_is_set_by_publishing_again(trained: Path, local_hub: LocalHub, status: int) -> None:
     local_hub.refuse("POST", "/tag/", status, "busy", times=None)
@@ -189,6 +199,16 @@ def test_weights_need_open_data_or_permission(trained: Path, local_hub: LocalHub
     assert not local_hub.requests
     upload(trained, have_permission=True)
     assert list(local_hub.tags(REPO)) == ["0.1.0"]
+
+
+def test_weights_that_lie_elsewhere_are_weights(trained: Path, local_hub: LocalHub) -> None:
+    (trained / "models" / "model.pt").unlink()
+    entry = "path: models/model.pt\n  url: https://example.org/model.pt\n  hash_type: sha256\n  hash_val: " + "a" * 64
+    (trained / "large_files.yml").write_text(f"large_files:\n- {entry}\n")
+    assert publish_bundle(trained, REPO, checks=()).weights
+    edit_json(trained / "configs" / "metadata.json", data_sets={"trained_on": ["mimic-cxr"]})
+    with pytest.raises(PermissionError, match="MIMIC-CXR"):
+        publish_bundle(trained, REPO, checks=())
 
 
 def spoil_documents(folder: Path) -> None:
