@@ -52,7 +52,8 @@ def load_start(
         raise FileNotFoundError(f"no bundle to start from in {bundle}: {found.fault}")
     if found.weights is None:
         raise FileNotFoundError(
-            f"bundle {found.name} has no weights to start from: download or pack one that has, or leave out finetune.json"
+            f"bundle {found.name} has no weights to start from: download or pack one that has, or leave out "
+            "finetune.json"
         )
     known: list[str] | None = None
     if classes is not None:

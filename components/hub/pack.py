@@ -21,6 +21,7 @@ from radbundles.components.hub.packed_folder import (
     read_json,
     reshape,
     whole_folder,
+    write_card,
     write_json,
 )
 
@@ -52,7 +53,8 @@ def pack_bundle(
     values of every setting that both share (size of the image, channels, longest text). What the run loaded from
     elsewhere, such as a published text encoder, is written down as its configuration, since the weights bring its
     tensors. Its ``train.json`` holds the configs and values of the run, paths aside, and the same network, so that
-    ``finetune.json`` goes on from its weights. The result appears whole or not at all, and only if its weights load into its network.
+    ``finetune.json`` goes on from its weights. The result appears whole or not at all, and only if its weights load
+    into its network.
 
     Args:
         bundle_root: the bundle that was trained.
@@ -109,6 +111,7 @@ def pack_bundle(
             "radbundles": radbundles.__version__,
         }
         write_json(partial / "docs" / "packed.json", record)
+        write_card(partial)
     return out
 
 

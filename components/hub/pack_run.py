@@ -22,6 +22,7 @@ from radbundles.components.hub.packed_folder import (
     read_json,
     reshape,
     whole_folder,
+    write_card,
     write_json,
 )
 
@@ -47,8 +48,9 @@ def pack_run(
     It has the network and the preparation of images of the trained bundle's ``inference.json`` with the values of this
     run, and in its metadata the names of the classes, by channel, and the operating points: whoever uses it says
     nothing but where the images are. Its ``train.json`` has the same values, so that ``finetune.json`` goes on from its
-    weights; the rate, batch and length of the training are those of the trained bundle. It appears whole or not at all, and only if its weights load into its network. An
-    older one of the same bundle makes way for it, so that a resumed run may pack again. One process alone may pack.
+    weights; the rate, batch and length of the training are those of the trained bundle. It appears whole or not at all,
+    and only if its weights load into its network. An older one of the same bundle makes way for it, so that a resumed
+    run may pack again. One process alone may pack.
 
     Args:
         bundle_root: the bundle that was trained.
@@ -100,6 +102,7 @@ def pack_run(
             write_json(partial / "docs" / "encoder.json", _content(encoder_report, "encoder_report"))
         record = {"bundle": bundle, "settings": dict(settings), "weights": origin, "radbundles": radbundles.__version__}
         write_json(partial / "docs" / "packed.json", record)
+        write_card(partial)
     return out
 
 

@@ -64,6 +64,14 @@ def copy_overlays(root: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / "configs" / path.name)
 
 
+def write_card(folder: Path) -> None:
+    """Write the card anew, from what the folder says now; a bundle of older make, without sections, keeps its own."""
+    from radbundles.components.cards import write_cards
+
+    if (folder / "docs" / "sections.md").is_file():
+        write_cards([folder])
+
+
 def loaded_network(folder: Path) -> nn.Module:
     """Build the network of a bundle's ``inference.json`` on the CPU, and load the bundle's weights into it.
 

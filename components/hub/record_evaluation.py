@@ -17,7 +17,7 @@ _KEPT = ("task", "section", "samples", "patients", "mean", "classes", "notes")
 def record_evaluation(
     bundle: str | os.PathLike[str], results: str | os.PathLike[str], *, weights: str | os.PathLike[str]
 ) -> Path | None:
-    """Write ``docs/evaluation.json`` and ``eval_metrics`` of a bundle that a training run has made.
+    """Write ``docs/evaluation.json``, ``eval_metrics`` and the card of a bundle that a training run has made.
 
     Args:
         bundle: folder of the bundle, ``OUTPUT_DIR/bundle``; where there is none, nothing is done.
@@ -32,6 +32,7 @@ def record_evaluation(
         ValueError: if they are no JSON object.
     """
     from radbundles.components.evaluation.result import read_json, write_json
+    from radbundles.components.hub.packed_folder import write_card
     from radbundles.components.hub.packed_folder import write_json as write_config
     from radbundles.networks.checkpoint_file import file_provenance
 
@@ -50,4 +51,5 @@ def record_evaluation(
     }
     write_json(bundle / "docs" / "evaluation.json", kept)
     write_config(bundle / "configs" / "metadata.json", metadata)
+    write_card(bundle)
     return bundle / "docs" / "evaluation.json"

@@ -187,8 +187,8 @@ def test_a_bundle_that_finds_nothing_in_single_images_says_so(repository: Path, 
     (folder / "configs" / "inference.json").write_text(json.dumps({"tokenizer": "", "weights": ""}))
     source = repository / "bundles" / "ecamp_pretrain" / "configs" / "metadata.json"
     (folder / "configs" / "metadata.json").write_bytes(source.read_bytes())
-    (folder / "models" / "model.pt").touch()
-    (folder / "models" / "tokenizer.json").touch()
+    torch.save({}, folder / "models" / "model.pt")
+    (folder / "models" / "tokenizer.json").write_text("{}")
     done = run("predict", films, "--phrase", "x", "--bundle", folder, "--out", tmp_path / "out")
     assert done.exit_code == 2 and "finds nothing in single images" in done.stderr
 

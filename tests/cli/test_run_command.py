@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,17 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def call(*words: str) -> Result:
-    return CliRunner().invoke(app, ["run", *words], env={"COLUMNS": "400"})
+ALLOWED = [f"--allow=radbundles.components.evaluation.{name}" for name in ("write_json", "read_json")]
+
+
+def call(*words: str, allow: Sequence[str] = ALLOWED) -> Result:
+    return CliRunner().invoke(app, ["run", *words, *allow], env={"COLUMNS": "400"})
+
+
+def test_a_bundle_that_does_what_the_audit_does_not_know_is_not_run(bundle: Path, tmp_path: Path) -> None:
+    done = call(str(bundle), "train", "--out", str(tmp_path / "found.json"), allow=())
+    assert done.exit_code == 2 and "radbundles.components.evaluation.write_json" in done.output
+    assert not (tmp_path / "found.json").exists()
 
 
 def test_configs_run_by_name_from_anywhere(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

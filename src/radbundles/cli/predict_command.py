@@ -31,7 +31,8 @@ A bundle that a training run on labels, masks or boxes has made (OUTPUT_DIR/bund
 trained on: OUT/IMAGE.json for each image and a table of all, OUT/predictions.csv, OUT/areas.csv (with masks and
 pictures) or OUT/boxes.csv (with pictures). Thresholds come with the bundle; --threshold puts one in place of them all.
 
-Images that are broken, blank or lateral are named in OUT/faults.jsonl.
+Images that are broken, blank or lateral are named in OUT/faults.jsonl. A bundle that did not come with this package is
+compared with its manifest, where it has one, and audited before anything of it runs (radbundles audit).
 
 Exit code: 0 all images answered, 1 some could not be, 2 nothing could be done.
 
@@ -74,10 +75,14 @@ def predict(
         typer.Option(help="Least score or probability, between 0 and 1; for stage 2, labels, masks and boxes."),
     ] = None,
     nifti: Annotated[bool, typer.Option("--nifti", help="Write masks as NIfTI too.")] = False,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Let the audit pass this name; may be repeated.")
+    ] = None,
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundle_values import asks_in_words, bundle_values
     from radbundles.components.hub.bundles import find_bundle
+    from radbundles.components.hub.sound import is_shipped, require_sound
 
     words = {"--phrase": phrases, "--class": classes, "--prompts": prompts, "--min-similarity": min_similarity}
     try:
@@ -92,6 +97,8 @@ def predict(
                 f"leave out {' and '.join(given)}"
             )
         values = bundle_values(found, weights=weights, tokenizer=tokenizer, device=device)
+        if not is_shipped(found.folder):
+            require_sound(found.folder, name=found.name, allow=allow or ())
     except (LookupError, OSError, ValueError) as error:
         raise typer.BadParameter(str(error.args[-1])) from error
     if in_words:

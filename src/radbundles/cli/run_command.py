@@ -18,6 +18,8 @@ _HELP = """Run configs of a bundle by name: the same as python -m monai.bundle r
 --ID VALUE sets any value of the configs, inside of others with "#" (--network_def#dim 64). An id that no config knows
 is refused, with the one that was meant. --show prints MONAI's command and runs nothing.
 
+A bundle that did not come with this package is audited before anything of it runs (radbundles audit).
+
 Example:
 
 radbundles run ecamp_classification train --dataset_dir data --output_dir runs/mine
@@ -38,10 +40,14 @@ def run(
     context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Name or folder of a bundle.", show_default=False)],
     show: Annotated[bool, typer.Option("--show", help="Print the command of MONAI that does the same.")] = False,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Let the audit pass this name; may be repeated.")
+    ] = None,
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundles import find_bundle
     from radbundles.components.hub.run_bundle import check_overrides, config_files, known_configs, make_workflow
+    from radbundles.components.hub.sound import is_shipped, require_sound
 
     try:
         configs, overrides = _split(context.args)
@@ -55,6 +61,8 @@ def run(
             check_overrides(files, overrides)
             typer.echo(_command(str(found.folder), [str(path) for path in files], overrides))
             return
+        if not is_shipped(found.folder):
+            require_sound(found.folder, name=found.name, allow=allow or ())
         with warnings.catch_warnings():
             # MONAI warns at each run that configs hold code; the user has named this bundle.
             warnings.filterwarnings("ignore", message="parsing config_file")
