@@ -109,22 +109,21 @@ def _is_public(module: Any, name: str) -> bool:
 
 
 def _short(name: str) -> Any:
-    table = _monai_names()
-    modules = table.get(name)
+    locator = _locator()
+    modules = locator.get_component_module_name(name)
     if not modules:
-        close = difflib.get_close_matches(name, table, n=1)
+        close = difflib.get_close_matches(name, getattr(locator, "_components_table", None) or (), n=1)
         mend = f"did you mean {close[0]!r}" if close else "give the full name, with its package"
         raise TargetError("MONAI has no class or function of this name", mend)
-    return getattr(sys.modules[modules[0]], name)
+    # Of several classes with one name MONAI takes the first.
+    return getattr(sys.modules[modules if isinstance(modules, str) else modules[0]], name)
 
 
 @cache
-def _monai_names() -> Mapping[str, list[str]]:
+def _locator() -> Any:
     from monai.bundle.config_item import ComponentLocator
 
-    locator = ComponentLocator()
-    locator.get_component_module_name("")  # fills the table
-    return locator._components_table or {}
+    return ComponentLocator()
 
 
 def _name(found: Any) -> str:
