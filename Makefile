@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 # One thread a worker: two workers that each start a thread a core would fight for the cores.
 TEST_ENV := OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint verify docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed ## run the demonstration; DATA=datalist.json for your o
 
 test: $(VENV)/.installed-dev ## run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+verify: $(VENV)/.installed ## verify all bundles
+	$(TEST_ENV) $(BIN)/radbundles verify --all
 
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff check

@@ -9,4 +9,13 @@ from radbundles.components.verify.running import made_data, verify_bundle, verif
 from radbundles.components.verify.static import STATIC_CHECKS, check_static
 from radbundles.components.verify.verdict import CHECKS, Verdict
 
-__all__ = ["CHECKS", "STATIC_CHECKS", "Finding", "Verdict", "check_static", "made_data", "verify_bundle", "verify_bundles"]
+__all__ = [
+    "CHECKS",
+    "STATIC_CHECKS",
+    "Finding",
+    "Verdict",
+    "check_static",
+    "made_data",
+    "verify_bundle",
+    "verify_bundles",
+]

@@ -106,7 +106,7 @@ def check_weights_load(trial: Trial) -> list[Finding]:
     if len(states) > 1 and not findings:
         first, second = states.values()
         differing = [key for key in own if not _equal(first[key], second[key])]
-        findings += _tell(list(states)[1], differing, f"differ from those of {list(states)[0]}", "write both anew")
+        findings += _tell(list(states)[1], differing, f"unlike {list(states)[0]}", "write both anew")
     return findings
 
 
@@ -145,9 +145,9 @@ def _compare(file: str, state: Mapping[str, torch.Tensor], own: Mapping[str, tor
     reshaped = [key for key in own if key in state and state[key].shape != own[key].shape]
     mend = "save the state dict of the network in configs/inference.json, or mend network_def"
     return [
-        *_tell(file, missing, "of the network are missing", mend),
-        *_tell(file, unexpected, "are not of the network", mend),
-        *_tell(file, reshaped, "have another shape than in the network", mend),
+        *_tell(file, missing, "missing", mend),
+        *_tell(file, unexpected, "not of the network", mend),
+        *_tell(file, reshaped, "of another shape than in the network", mend),
     ]
 
 
@@ -155,8 +155,8 @@ def _tell(file: str, keys: list[str], what: str, mend: str) -> list[Finding]:
     if not keys:
         return []
     shown = ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
-    number = "1 tensor" if len(keys) == 1 else f"{len(keys)} tensors"
-    return [Finding("V7", file, keys[0], shown if len(keys) > 1 else None, f"{number}: {what}", mend)]
+    number = "1 tensor is" if len(keys) == 1 else f"{len(keys)} tensors are"
+    return [Finding("V7", file, keys[0], shown if len(keys) > 1 else None, f"{number} {what}", mend)]
 
 
 def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:

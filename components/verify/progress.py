@@ -78,5 +78,5 @@ def _ended(check: str, ended: str, log: Path) -> Finding:
         key=None,
         value=None,
         message=f"the check {ended}; its last words: {last}",
-        mend="run the bundle by hand to see where it stops, and make it smaller in configs/verify.json if it is too slow",
+        mend="run it by hand to see where it stops; if it is too slow, make it smaller in configs/verify.json",
     )

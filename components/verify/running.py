@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from multiprocessing import forkserver
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 from radbundles.components.hub.bundles import read_bundle
@@ -157,7 +157,7 @@ def _cause(code: int | None) -> str | None:
     return f"ended its process by signal {-code}" if code and code < 0 else f"ended its process with code {code}"
 
 
-def _context() -> BaseContext:
+def _context() -> ForkServerContext | SpawnContext:
     """Return how processes start: forked from one that has imported what all of them need, where the system can."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")

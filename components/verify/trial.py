@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _WEIGHTS = ("models/model.safetensors", "models/model.pt")
 _FORWARD = "_forward_"
 _LONGEST = 600
+# How MONAI's errors about a part of a config begin, whose causes say what is wrong.
+_WRAPPINGS = ("Failed to instantiate", "Failed to evaluate")
 
 
 @dataclass
@@ -131,7 +134,7 @@ class Trial:
         """Run a workflow from a folder of its own, and return the names of what it wrote there."""
         from monai.bundle import run as run_bundle
 
-        with elsewhere(self.out / "elsewhere") as here:
+        with elsewhere(self.out) as here:
             run_bundle(**self.files(run), **self.values(run))
             return sorted(path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file())
 
@@ -149,15 +152,17 @@ class Trial:
     ) -> Finding:
         """Make a finding of an error, by what caused it; ``configs`` are those it came from."""
         cause = error
-        while cause.__cause__ is not None:  # MONAI wraps what a part of a config raises
+        while cause.__cause__ is not None and str(cause).startswith(_WRAPPINGS):
             cause = cause.__cause__
-        told = str(cause).strip()
+        told = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause).strip()
         for name, folder in (("BUNDLE", self.folder), ("DATA", self.data), ("RUN", self.out)):
             told = told.replace(str(folder), name)
         told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
         target = _target(error)
         key = self._id_of(target, configs) if target else None
-        return Finding(check, file, key, target, f"{type(cause).__name__}: {told}" if told else type(cause).__name__, mend)
+        return Finding(
+            check, file, key, target, f"{type(cause).__name__}: {told}" if told else type(cause).__name__, mend
+        )
 
     def _id_of(self, target: str, configs: Sequence[str]) -> str | None:
         """Return where a target stands in some configs; None if nowhere, or in several places."""
@@ -173,7 +178,8 @@ class Trial:
 
 def _target(error: BaseException) -> str | None:
     """Return the target that could not be instantiated, the innermost of those that MONAI's errors name."""
-    found, current = None, error
+    found: str | None = None
+    current: BaseException | None = error
     while current is not None:
         text = str(current)
         if text.startswith("Failed to instantiate component '"):
@@ -183,12 +189,12 @@ def _target(error: BaseException) -> str | None:
 
 
 @contextmanager
-def elsewhere(folder: Path) -> Iterator[Path]:
-    """Work in another folder."""
-    folder.mkdir(exist_ok=True)
+def elsewhere(out: Path) -> Iterator[Path]:
+    """Work in an empty folder, which goes away again."""
     before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield folder
-    finally:
-        os.chdir(before)
+    with tempfile.TemporaryDirectory(dir=out) as name:
+        os.chdir(name)
+        try:
+            yield Path(name)
+        finally:
+            os.chdir(before)

@@ -9,10 +9,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from radbundles.components.verify.finding import Finding
 from radbundles.components.verify.small_bundle import Run
 from radbundles.components.verify.trial import Trial, elsewhere
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigWorkflow
 
 _TRY = "mend the config, or the values for it in configs/verify.json"
 
@@ -30,22 +34,11 @@ def check_configs(trial: Trial) -> list[Finding]:
                 findings.append(_untrained("V4", trial))
             continue
         try:
-            wrong = _instantiate(trial, run)
+            faults = _instantiate(trial, run)
         except Exception as error:
             findings.append(trial.finding("V4", run.file, error, _TRY, run.configs))
         else:
-            findings += [
-                Finding(
-                    check="V4",
-                    file=run.file,
-                    key=ident,
-                    value=None,
-                    message=f"MONAI's check_properties() misses this property of {run.kind} workflows, or finds that "
-                    "what uses it does not refer to it",
-                    mend="add the id, and refer to it as @id where it is used",
-                )
-                for ident in wrong
-            ]
+            findings += [Finding("V4", run.file, ident, None, message, mend) for ident, message, mend in faults]
     return findings
 
 
@@ -60,26 +53,39 @@ def _needs_training(trial: Trial, run: Run) -> bool:
     return (trial.small is not None and run is trial.small.evaluate) or "{run}" in said or "{trained}" in said
 
 
-def _instantiate(trial: Trial, run: Run) -> list[str]:
-    """Make all that a workflow has, and return the properties that it lacks."""
+def _instantiate(trial: Trial, run: Run) -> list[tuple[str, str, str]]:
+    """Make all that a workflow has; return id, message and mend of the properties that it lacks."""
     from monai.bundle import ConfigWorkflow
 
-    with elsewhere(trial.out / "elsewhere"), _one_process():
+    with elsewhere(trial.out), _one_process():
         # Evaluation reads what the training wrote; the others leave it alone.
         reads = trial.small is not None and run is trial.small.evaluate
         values = trial.values(run, output_dir=None if reads else trial.out / "instantiated")
         workflow = ConfigWorkflow(**trial.files(run), logging_file=False, workflow_type=run.kind, **values)
         workflow.initialize()
         try:
-            wrong = workflow.check_properties()
-        except TypeError as error:
-            raise TypeError(
-                f"MONAI's check_properties() cannot read the handlers: {error}; write them as objects with _target_ "
-                "inside the list, not as references"
-            ) from error
+            return _properties(workflow, run.kind)
         finally:
             workflow.finalize()
-        return list(wrong or ())
+
+
+def _properties(workflow: ConfigWorkflow, kind: str) -> list[tuple[str, str, str]]:
+    """Check what MONAI's tools ask a workflow for; ``check_properties`` stops at the first that is not there."""
+    ids = {name: str(entry["id"]) for name, entry in (workflow.properties or {}).items()}
+    required = [name for name, entry in (workflow.properties or {}).items() if entry.get("required")]
+    missing = [ids[name].replace("::", "#") for name in required if ids[name] not in workflow.parser]
+    if missing:
+        message = f"MONAI demands this property of a workflow of the type {kind}"
+        return [(ident, message, "add it, and refer to it as @id where it is used") for ident in missing]
+    try:
+        wrong = workflow.check_properties()
+    except TypeError as error:
+        raise TypeError(
+            f"MONAI's check_properties() cannot read the handlers ({error}): write them as objects with _target_ "
+            "inside the list, not as references"
+        ) from None
+    message = "MONAI knows this property by this id, and what uses it refers to another"
+    return [(ids[name].replace("::", "#"), message, "refer to it as @id where it is used") for name in wrong or ()]
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def verify(
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundles import find_bundle, find_bundles
-    from radbundles.components.verify import CHECKS, verify_bundles
+    from radbundles.components.verify import CHECKS
 
     asked = [check.upper() for check in checks or CHECKS]
     try:
