@@ -47,7 +47,7 @@ def publish(
         folder = find_bundle(bundle).folder
     except (LookupError, NotADirectoryError) as error:
         raise typer.BadParameter(str(error.args[-1])) from error
-    _quiet_unless_on_a_terminal()
+    _show_progress_on_a_terminal_alone()
     try:
         published = publish_bundle(
             folder, repository, dry_run=not upload, private=private, have_permission=have_permission
@@ -61,10 +61,12 @@ def publish(
         _print(published)
 
 
-def _quiet_unless_on_a_terminal() -> None:
+def _show_progress_on_a_terminal_alone() -> None:
     from huggingface_hub.utils import disable_progress_bars
 
-    if not sys.stderr.isatty():
+    if sys.stderr.isatty():
+        typer.echo("Verifying the bundle, which trains it for a moment ...", err=True)
+    else:
         disable_progress_bars()
 
 
