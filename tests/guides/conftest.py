@@ -116,9 +116,7 @@ def user(
                 command = ["bash", "-e", "-c", block] if language == "bash" else ["python", "-c", block]
                 if language == "python":
                     command[0] = str(bin_folder / "python")
-                done = subprocess.run(
-                    command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-                )
+                done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
                 assert done.returncode == 0, f"{block}\n{done.stdout[-3000:]}{done.stderr[-4000:]}"
                 said[block] = done.stdout + done.stderr
             return said
