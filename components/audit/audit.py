@@ -24,6 +24,8 @@ from radbundles.components.hub.bundle_config import ConfigFile, ConfigFileError,
 _DATA_FOLDERS = ("docs", "models")
 _DATA_FILES = ("manifest.json",)
 _LARGE_FILES = ("large_files.json", "large_files.yaml", "large_files.yml")
+# All configs together; those of a bundle are some dozen kilobytes.
+MAX_CONFIGS = 16 * 2**20
 # How far a text is read to see whether it is one.
 _HEAD = 1 << 20
 _MAGIC = (
@@ -70,12 +72,18 @@ def audit_bundle(folder_or_file: str | os.PathLike[str], *, allow: Sequence[str]
     root = path.resolve()
     files = {root.name: root} if root.is_file() else list_files(root, ledger)
     configs: dict[str, ConfigFile] = {}
+    size = 0
     for name, file in files.items():
         if name in policy.allow:
             ledger.note(name, None, None, "is let through unseen, because you allow it", "look into it yourself")
             continue
         try:
             if config := _audit_file(name, file, policy, ledger):
+                size += file.stat().st_size
+                if size > MAX_CONFIGS:
+                    message = f"is where all configs together grow over {MAX_CONFIGS} bytes"
+                    ledger.refuse(name, None, None, message, "keep data out of configs")
+                    break
                 configs[name] = config
         except ConfigFileError as error:
             reason = str(error).replace(str(root), ".")

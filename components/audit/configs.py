@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from radbundles.components.audit.executed import absolute, canonical, is_reference, is_relative, reference_ids
 from radbundles.components.audit.expression import Judged, judge_expression, reference_fault
@@ -17,10 +18,18 @@ from radbundles.components.audit.imports import bound_name, judge_import
 from radbundles.components.audit.ledger import Ledger
 from radbundles.components.audit.policy import AuditPolicy
 from radbundles.components.audit.texts import looks_like_path, path_fault
-from radbundles.components.hub.bundle_config import ConfigFile, Entry, macro_parts, walk
+from radbundles.components.hub.bundle_config import macro_parts
+from radbundles.components.hub.config_file import ConfigFile, leaves
 
 _PLAIN_KEY = re.compile(r"\w*")
 _TARGET_MEND = "name a public class or function of radbundles, MONAI or torch"
+
+
+class Entry(NamedTuple):
+    """A value of a config and its id."""
+
+    id: str
+    value: Any
 
 
 class ConfigAudit:
@@ -37,7 +46,10 @@ class ConfigAudit:
         self, configs: Mapping[str, ConfigFile], policy: AuditPolicy, ledger: Ledger, own: frozenset[str]
     ) -> None:
         self.configs, self.policy, self.ledger, self.own = configs, policy, ledger, own
-        self.entries = {file: tuple(walk(config.content)) for file, config in configs.items()}
+        self.entries = {
+            file: tuple(Entry(ident, value) for ident, _, value in leaves(config.content))
+            for file, config in configs.items()
+        }
         self.names = self._imported_names()
         self.texts = self._texts()
         self.plain_keys = all(

@@ -5,19 +5,16 @@
 from __future__ import annotations
 
 import ast
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice, product
 
 from radbundles.components.audit.executed import LOOK_UP, executed_text, reference_ids
+from radbundles.components.audit.made_path import dotted_name, looked_up, made_path_fault, readable
 from radbundles.components.audit.policy import AuditPolicy
 from radbundles.components.audit.texts import path_fault
 
 # An expression of a bundle is a line; the parser of Python is not made for hostile megabytes.
 MAX_LENGTH = 4000
-# How far texts are put together to see the path that they make.
-MAX_FOLD, MAX_TEXTS = 20, 64
 _OPERATORS = (
     *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.UAdd, ast.USub, ast.Not, ast.And, ast.Or),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Is, ast.IsNot, ast.In, ast.NotIn),
@@ -66,10 +63,10 @@ def judge_expression(
         return judged
     expression = tree.body[0].value
     nodes = list(ast.walk(expression))
-    looked_up = sum(isinstance(node, ast.Name) and node.id == LOOK_UP for node in nodes)
+    places = sum(isinstance(node, ast.Name) and node.id == LOOK_UP for node in nodes)
     # The look-up itself is `__local_refs['id']`: its own text is the id, which never holds the name of the look-up.
     inside = any(isinstance(node, ast.Constant) and LOOK_UP in str(node.value) for node in nodes)
-    if inside or looked_up != len(reference_ids(value)):
+    if inside or places != len(reference_ids(value)):
         judged.refuse("names a reference within a text, where MONAI's replacement breaks the text up")
         return judged
     try:
@@ -84,10 +81,10 @@ def parse(value: str, judged: Judged) -> ast.Module | None:
     if LOOK_UP in value:
         judged.refuse("names the look-up that MONAI puts in place of references", "use @ and the id")
         return None
-    text = executed_text(value)
-    if len(text) > MAX_LENGTH:
+    if len(value) > MAX_LENGTH:
         judged.refuse(f"is longer than {MAX_LENGTH} characters", "make it shorter")
         return None
+    text = executed_text(value)
     try:
         return ast.parse(text.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -158,14 +155,7 @@ class _Visit:
             self.value(node.value, bound)
 
     def _path(self, node: ast.AST, bound: frozenset[str]) -> str | None:
-        """The dotted name from a module or builtin on; None for what hangs on a reference or a bound name."""
-        attributes: list[str] = []
-        while isinstance(node, ast.Attribute):
-            attributes.insert(0, node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name) or node.id in bound or node.id == LOOK_UP:
-            return None
-        return ".".join((self.names.get(node.id, node.id), *attributes))
+        return dotted_name(node, self.names, bound)
 
     def _call(self, node: ast.Call, bound: frozenset[str]) -> None:
         path = self._path(node.func, bound)
@@ -191,7 +181,7 @@ class _Visit:
             else:
                 self.value(argument, bound)
         if path in ("os.path.join", "os.makedirs", "glob.glob"):
-            self.judged.paths.append(_readable(node))
+            self.judged.paths.append(readable(node))
             self._whole_path(node)
 
     def _part(self, node: ast.Constant) -> None:
@@ -208,8 +198,8 @@ class _Visit:
             self.judged.uses.append(f"os.environ[{name.value}]")
 
     def _subscript(self, node: ast.Subscript, bound: frozenset[str]) -> None:
-        if isinstance(node.value, ast.Name) and node.value.id == LOOK_UP and isinstance(node.slice, ast.Constant):
-            if reason := reference_fault(str(node.slice.value)):
+        if (ident := looked_up(node)) is not None:
+            if reason := reference_fault(ident):
                 self.judged.refuse(*reason)
             return
         if self._path(node.value, bound) == "os.environ":
@@ -262,32 +252,8 @@ class _Visit:
             self._whole_path(node)
 
     def _whole_path(self, node: ast.AST) -> None:
-        """Judge the path that parts make together, which none of them need show."""
-        # What is not known is taken for a name and for a folder, so that neither "/x" nor ".." beside it is misread.
-        for unknown in ("x", "x/"):
-            for text in self._folded(node, unknown, 0):
-                if fault := path_fault(text):
-                    self.judged.refuse(f"makes {text!r}, which {fault}", "name paths below a folder of the config")
-                    return
-
-    def _folded(self, node: ast.AST, unknown: str, depth: int) -> tuple[str, ...]:
-        """The texts that a node can give, as far as constants, texts of the configs, + and os.path.join make them."""
-        found: tuple[str, ...] = ()
-        if depth > MAX_FOLD:
-            pass
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = (node.value,)
-        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == LOOK_UP:
-            found = self.texts.get(str(node.slice.value), ()) if isinstance(node.slice, ast.Constant) else ()
-        elif isinstance(node, ast.IfExp):
-            found = (*self._folded(node.body, unknown, depth + 1), *self._folded(node.orelse, unknown, depth + 1))
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            pairs = (self._folded(side, unknown, depth + 1) for side in (node.left, node.right))
-            found = tuple("".join(parts) for parts in islice(product(*pairs), MAX_TEXTS))
-        elif isinstance(node, ast.Call) and self._path(node.func, frozenset()) == "os.path.join":
-            parted = [self._folded(argument, unknown, depth + 1) for argument in node.args]
-            found = tuple(posixpath.join("", *parts) for parts in islice(product(*parted), MAX_TEXTS))
-        return found[:MAX_TEXTS] or (unknown,)
+        if fault := made_path_fault(node, self.names, self.texts):
+            self.judged.refuse(fault, "name paths below a folder of the config")
 
     def _known(self, name: str, kind: str) -> bool:
         return name in self.policy.words(kind) or name in self.policy.allow
@@ -333,13 +299,3 @@ def _is_preflight(node: ast.Call) -> bool:
         and len(node.args) == 1
         and isinstance(node.args[0], ast.Constant)
     )
-
-
-def _readable(node: ast.AST) -> str:
-    class Back(ast.NodeTransformer):
-        def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802
-            if isinstance(node.value, ast.Name) and node.value.id == LOOK_UP and isinstance(node.slice, ast.Constant):
-                return ast.Name(f"@{str(node.slice.value).replace('::', '#')}", ast.Load())
-            return self.generic_visit(node)
-
-    return ast.unparse(Back().visit(ast.parse(ast.unparse(node), mode="eval")))

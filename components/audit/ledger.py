@@ -18,6 +18,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.findings: dict[AuditFinding, None] = {}
+        self.refused = False
         self.targets: dict[str, dict[str, None]] = {}
         self.expressions: dict[str, tuple[str, ...]] = {}
         self.paths: dict[str, dict[str, None]] = {}
@@ -32,13 +33,12 @@ class Ledger:
         self._find("note", file, key, value, message, mend)
 
     def _find(self, level: Level, file: str, key: str | None, value: str | None, message: str, mend: str) -> None:
-        if (
-            len(self.findings) < MAX_FINDINGS
-            or level == "refuse"
-            and not any(finding.level == "refuse" for finding in self.findings)
-        ):
-            short = None if key is None else _short(key), None if value is None else _short(value)
-            self.findings.setdefault(AuditFinding(level, _short(file), *short, _short(message), _short(mend)))
+        # Beyond the bound nothing is kept but the first thing that refuses the bundle, so that it stays refused.
+        if len(self.findings) >= MAX_FINDINGS and (level != "refuse" or self.refused):
+            return
+        short = None if key is None else _short(key), None if value is None else _short(value)
+        self.findings.setdefault(AuditFinding(level, _short(file), *short, _short(message), _short(mend)))
+        self.refused = self.refused or level == "refuse"
 
     def target(self, origin: str, name: str) -> None:
         """Take the name of a ``_target_``."""

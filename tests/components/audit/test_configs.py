@@ -241,3 +241,9 @@ def test_config_hidden_among_the_documents_is_refused(make_bundle: MakeBundle) -
 def test_escape_sequences_never_reach_the_terminal(make_bundle: MakeBundle) -> None:
     found = only_refused(make_bundle(inference={"x": {"_target_": "\x1b[2J" + "a" * 5000}}))
     assert "\x1b" not in str(found) and len(str(found)) < 800
+
+
+def test_a_flood_of_findings_is_bounded_and_still_refused(make_bundle: MakeBundle) -> None:
+    flood = {f"x{place}": {"_target_": f"evil.Number{place}"} for place in range(3000)}
+    report = audit_bundle(make_bundle(inference=flood))
+    assert not report.passed and len(report.findings) == 1000
