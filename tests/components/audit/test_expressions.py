@@ -98,7 +98,7 @@ HOSTILE = [
     "os.path.join(@output_dir, 'x.py')",
     "os.path.join(@dot + @dot, 'x')",
     "os.path.join('~', 'x')",
-    "os.makedirs('/tmp/x')",
+    "os.makedirs('/etc/x')",
     "os.makedirs(@output_dir + '/../../x')",
     "@dot + '.' + '/x'",
     "@empty + '/etc/x'",
