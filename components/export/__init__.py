@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from radbundles.components.export.export_network import FORMS, Exported, export_network
+from radbundles.components.export.export_network import FORMS, Exported, ExportError, export_network
 from radbundles.components.export.vendor import Vendored, vendor_bundle
 
-__all__ = ["FORMS", "Exported", "Vendored", "export_network", "vendor_bundle"]
+__all__ = ["FORMS", "ExportError", "Exported", "Vendored", "export_network", "vendor_bundle"]

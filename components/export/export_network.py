@@ -27,6 +27,10 @@ OPSET = 18
 """Version of ONNX's operators: the oldest that PyTorch's exporter writes without conversion."""
 
 
+class ExportError(RuntimeError):
+    """A network cannot be written in a form, or its file does not give what the network gives."""
+
+
 @dataclass(frozen=True)
 class Exported:
     """A file that has been compared with its network.
@@ -80,9 +84,8 @@ def export_network(
     Raises:
         FileNotFoundError: if there are no weights.
         ImportError: if the form needs packages that are not installed.
-        ValueError: if the form is unknown, the suffix is not its own, the weights do not fit, or file and network
-            differ.
-        RuntimeError: if the network cannot be exported in this form.
+        ValueError: if the form is unknown, the suffix is not its own, or the weights do not fit.
+        ExportError: if the network cannot be written in this form, or file and network differ.
     """
     folder, out = Path(folder), Path(out)
     form = _form(out, form)
@@ -116,7 +119,7 @@ def export_network(
         write_form(form, module, images[:2], partial, record, opset=opset)
         parity = _parity(module, read_form(form, partial), images)
         if not parity <= TOLERANCE:  # NaN too
-            raise ValueError(
+            raise ExportError(
                 f"the {form} file differs from the network by {parity:.1e}, more than {TOLERANCE:.0e}: "
                 "it is thrown away"
             )
@@ -163,6 +166,6 @@ def _parity(module: nn.Module, run: Run, images: torch.Tensor) -> float:
         for size in BATCHES:
             expected, found = module(images[:size]), run(images[:size])
             if found.shape != expected.shape:
-                raise ValueError(f"the file gives {tuple(found.shape)} for {size} images, not {tuple(expected.shape)}")
+                raise ExportError(f"the file gives {tuple(found.shape)} for {size} images, not {tuple(expected.shape)}")
             differences.append((expected - found).abs().max() / expected.abs().max().clamp_min(1))
     return float(torch.stack(differences).max())

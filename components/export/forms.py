@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from radbundles.components.export.export_network import ExportError
+
 Run = Callable[[torch.Tensor], torch.Tensor]
 RECORD = "radbundles.json"
 """Name under which a file holds its description."""
@@ -34,7 +36,7 @@ def write_form(
         opset: version of ONNX's operators.
 
     Raises:
-        RuntimeError: if it cannot be written in this form.
+        ExportError: if it cannot be written in this form.
     """
     text = json.dumps(record, ensure_ascii=False)
     try:
@@ -49,7 +51,7 @@ def write_form(
             else:
                 _write_onnx(program, path, text, opset)
     except Exception as error:  # each exporter has errors of its own
-        raise RuntimeError(
+        raise ExportError(
             f"{type(module).__name__} cannot be written as {form}: {type(error).__name__}: {error}"
         ) from error
 

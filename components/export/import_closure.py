@@ -45,7 +45,9 @@ class ImportClosure:
         Raises:
             ValueError: if it is none of this package.
         """
-        self._need(dotted, f"{dotted} is no public name of {PACKAGE}")
+        if not self.is_public(dotted):
+            raise ValueError(f"{dotted} is no public name of {PACKAGE}")
+        self._take(*self._find(dotted))
 
     @property
     def packages(self) -> list[str]:
@@ -66,62 +68,78 @@ class ImportClosure:
         return found - set(sys.stdlib_module_names) - {PACKAGE}
 
     def data_files(self) -> list[Path]:
-        """Files beside the modules that one of them names, by itself or by its folder; relative to the package."""
-        found = set()
-        for package in self.packages:
-            folder = self._folder(package)
+        """Files beside the modules that one of them, or one of these files, names; relative to the package.
+
+        What lies in a folder beside the modules is named by that folder.
+        """
+        found: set[Path] = set()
+        for folder in {path.parent for path in self.modules.values()}:
+            left = [path for path in folder.rglob("*") if path.is_file() and not path.suffix.startswith(".py")]
             texts = [path.read_text(encoding="utf-8") for path in self.modules.values() if path.parent == folder]
-            beside = [path for path in folder.rglob("*") if path.is_file() and not path.suffix.startswith(".py")]
-            for path in beside:
-                parts = path.relative_to(folder).parts
-                inner = folder.joinpath(*parts[:-1])
-                if any(
-                    (parent / "__init__.py").is_file() for parent in (inner, *inner.parents) if folder in parent.parents
-                ):
-                    continue  # of a package inside this one
-                if any(f'"{parts[0]}"' in text for text in texts):
-                    found.add(path.relative_to(self.root))
+            while texts:
+                named = [path for path in left if any(_names_file(text, path.relative_to(folder)) for text in texts)]
+                found.update(path.relative_to(self.root) for path in named)
+                left = [path for path in left if path not in named]
+                texts = [path.read_text(encoding="utf-8") for path in named]
         return sorted(found)
 
     def reexports(self, package: str) -> str:
         """The lines of a package's ``__init__`` that import the names which are asked for."""
-        lines = []
+        asked, lines = self.exports.get(package, set()), []
         for node in self._imports(package):
-            kept = [alias for alias in node.names if (alias.asname or alias.name) in self.exports.get(package, ())]
+            kept = [alias for alias in node.names if (alias.asname or alias.name) in asked]
             if kept:
                 lines.append(ast.unparse(ast.ImportFrom(node.module, kept, 0)))
         return "\n".join(lines)
 
-    def find(self, dotted: str) -> tuple[str, str | None] | None:
-        """Return the module or package that a dotted name lies in, and the name in it, or None for no such place."""
-        parts = dotted.split(".")
-        if parts[0] != PACKAGE:
-            return None
-        for end in range(len(parts), 0, -1):
-            module = ".".join(parts[:end])
-            if self._file(module) is not None or self._init(module).is_file():
-                return module, parts[end] if end < len(parts) else None
-        return None
+    def is_public(self, text: str) -> bool:
+        """Whether a text is the dotted name of a module of this package, or of something in one."""
+        if not _DOTTED.fullmatch(text):
+            return False
+        module, name = self._find(text)
+        if module == PACKAGE:
+            return False
+        file = self._file(module)
+        return name is None or name in (self._exported(module) if file is None else _names(_parsed(file)))
 
-    def _need(self, dotted: str, complaint: str) -> None:
-        place = self.find(dotted)
-        if place is None or place == (PACKAGE, dotted.partition(".")[2]):
-            raise ValueError(complaint)
-        module, name = place
+    def _find(self, dotted: str) -> tuple[str, str | None]:
+        """Where a dotted name lies, and the name there; what a package exports hides its module of that name."""
+        module, *names = dotted.split(".")
+        for name in names:
+            inner = f"{module}.{name}"
+            if self._file(module) is not None or name in self._exported(module) or not self._is_there(inner):
+                return module, name
+            module = inner
+        return module, None
+
+    def _take(self, module: str, name: str | None) -> None:
+        """Add a name of a module or package, or the module itself."""
         file = self._file(module)
         if file is not None:
             self._visit(module, file)
         elif name is not None and name not in self.exports.setdefault(module, set()):
             self.exports[module].add(name)
-            self._need_export(module, name, complaint)
+            self._take_import(*self._exported(module)[name])
 
-    def _need_export(self, package: str, name: str, complaint: str) -> None:
-        for node in self._imports(package):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    self._need(f"{node.module}.{alias.name}", complaint)
-                    return
-        raise ValueError(complaint)
+    def _take_import(self, module: str, name: str) -> None:
+        """Add what ``from module import name`` needs."""
+        if self._file(module) is not None or name in self._exported(module):
+            self._take(module, name)
+        elif self._is_there(f"{module}.{name}"):
+            self._take(f"{module}.{name}", None)
+        else:
+            raise ValueError(f"{PACKAGE} imports {name} from {module}, which does not have it")
+
+    def _visit(self, module: str, path: Path) -> None:
+        if module in self.modules:
+            return
+        self.modules[module] = path
+        for node in _run_time_nodes(_parsed(path)):
+            if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").startswith(f"{PACKAGE}."):
+                for alias in node.names:
+                    self._take_import(str(node.module), alias.name)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and self.is_public(node.value):
+                self._take(*self._find(node.value))
 
     def _imports(self, package: str) -> list[ast.ImportFrom]:
         """What a package's ``__init__`` imports of this package, at once or, as it tells type checkers, when asked."""
@@ -131,26 +149,16 @@ class ImportClosure:
             node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}.")
         ]
 
-    def _visit(self, module: str, path: Path) -> None:
-        if module in self.modules:
-            return
-        self.modules[module] = path
-        for node in _run_time_nodes(_parsed(path)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE and not node.level:
-                for alias in node.names:
-                    dotted = f"{node.module}.{alias.name}"
-                    self._need(dotted, f"{module} imports {dotted}, which there is not")
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and self.is_public(node.value):
-                self._need(node.value, f"{module} names {node.value}, which there is not")
+    def _exported(self, package: str) -> dict[str, tuple[str, str]]:
+        """Module and name there of every name that a package's ``__init__`` imports."""
+        return {
+            alias.asname or alias.name: (str(node.module), alias.name)
+            for node in self._imports(package)
+            for alias in node.names
+        }
 
-    def is_public(self, dotted: str) -> bool:
-        """Whether a text is the dotted name of a module of this package, or of something in one."""
-        place = self.find(dotted) if _DOTTED.fullmatch(dotted) else None
-        if place is None or place[0] == PACKAGE:
-            return False
-        module, name = place
-        file = self._file(module) or self._init(module)
-        return name is None or name in _names(_parsed(file))
+    def _is_there(self, dotted: str) -> bool:
+        return self._file(dotted) is not None or self._init(dotted).is_file()
 
     def _file(self, module: str) -> Path | None:
         path = self._folder(module).with_suffix(".py")

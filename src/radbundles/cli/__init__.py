@@ -23,6 +23,8 @@ COMMANDS = (
     "verify",
     "audit",
     "pack",
+    "export",
+    "vendor",
     "card",
     "publish",
     "convert",
