@@ -47,7 +47,7 @@ class SpatialAggregation(nn.Module):
         tokens = x.movedim(1, -1)
         if guidance is not None and self.guidance_norm is not None:
             guidance = self.guidance_norm(guidance.movedim(1, -1))[:, None]  # [G, 1, h, w, appearance_dim]
-            tokens = tokens.unflatten(0, (len(guidance), -1))
+            tokens = tokens.unflatten(0, (guidance.shape[0], -1))
         for block in self.blocks:
             tokens = block(tokens, guidance)
         return tokens.flatten(0, -4).movedim(-1, 1)

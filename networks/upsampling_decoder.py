@@ -48,7 +48,7 @@ class UpsamplingStep(nn.Module):
         else:  # the convolution of what is joined is a sum; the part of the guidance serves all maps of an image
             x = F.conv2d(x, self.conv1.weight[:, : self.own], padding=1)
             shared = F.conv2d(guidance, self.conv1.weight[:, self.own :], padding=1)
-            x = (x.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)
+            x = (x.unflatten(0, (shared.shape[0], -1)) + shared[:, None]).flatten(0, 1)
         x = F.relu(self.norm1(x), inplace=True)
         return F.relu(self.norm2(self.conv2(x)), inplace=True)
 

@@ -104,6 +104,18 @@ def test_chunks_of_classes_change_nothing(chunk: int, guided: bool) -> None:
         torch.testing.assert_close(module(cells, prompts, guidance()), whole, atol=1e-5, rtol=1e-5)
 
 
+def test_exported_program_takes_any_number_of_images() -> None:
+    """Also with guidance, which every map of its image shares."""
+    network, batch = aggregator(**GUIDED).eval(), {0: torch.export.Dim("batch", min=1)}
+    (cells, prompts), given = inputs(), guidance()
+    shapes: Any = (batch, None, [batch] * len(given))
+    program = torch.export.export(network, (cells, prompts, given), dynamic_shapes=shapes).module()
+    three = [tensor[[0, 1, 0]] for tensor in (cells, *given)]
+    with torch.no_grad():
+        expected, found = (run(three[0], prompts, three[1:]) for run in (network, program))
+    torch.testing.assert_close(found, expected)
+
+
 def test_memory_is_bounded_for_200_classes() -> None:
     """No tensor is larger than the bound of a chunk, or the maps of all classes at the grid of the cells."""
     module = aggregator(window=16, decoder_widths=(16, 16))

@@ -91,18 +91,26 @@ def probe(verify: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def found(runnable: BundleCopy, made: Path, tmp_path: Path) -> Callable[..., list[Finding]]:
-    """Make some checks of the runnable bundle in this process."""
+def checked(made: Path, tmp_path: Path) -> Callable[..., list[Finding]]:
+    """Make some checks of a bundle in this process; what the first one writes is in ``tmp_path / "out"``."""
 
-    def find(*checks: str) -> list[Finding]:
+    def find(folder: Path, *checks: str) -> list[Finding]:
         from radbundles.components.verify.checks import run_checks
         from radbundles.components.verify.progress import Progress
 
         out = tmp_path / "out"
+        while out.exists():
+            out = out.with_name(f"{out.name}_more")
         out.mkdir()
-        run_checks(runnable.folder, checks, data=made, out=out)
+        run_checks(folder, checks, data=made, out=out)
         progress = Progress.read(out, checks, None)
         assert not progress.skipped
         return progress.findings
 
     return find
+
+
+@pytest.fixture
+def found(runnable: BundleCopy, checked: Callable[..., list[Finding]]) -> Callable[..., list[Finding]]:
+    """Make some checks of the runnable bundle."""
+    return lambda *checks: checked(runnable.folder, *checks)

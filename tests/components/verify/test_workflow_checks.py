@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,9 +84,14 @@ def test_files_that_are_promised_written_into_the_bundle_or_left_behind_are_told
     assert not (runnable.folder / "notes.txt").exists(), "a copy was run"
 
 
-def test_sound_bundle_passes_also_with_weights_of_its_own(runnable: BundleCopy, found: Find, made: Any) -> None:
-    """The bundle that a run makes is asked at its own size, and has the file that makes its training small."""
+def test_sound_bundle_passes_and_so_does_the_one_that_its_training_makes(
+    found: Find, checked: Callable[..., list[Finding]], tmp_path: Path
+) -> None:
+    """The latter comes with weights: it is asked as it is, at the size of its weights."""
     assert found("V4", "V8") == []
+    packed = tmp_path / "out" / "run" / "bundle"
+    assert (packed / "configs" / "verify.json").is_file() and (packed / "models" / "model.pt").is_file()
+    assert checked(packed, "V4", "V5", "V7", "V8") == []
 
 
 @pytest.mark.parametrize(
