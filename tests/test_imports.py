@@ -92,7 +92,14 @@ def test_a_folder_imported_as_a_top_level_module_names_the_right_import(folder: 
     assert f"ImportError: import radbundles.{folder}, not {folder}" in run.stderr
 
 
-LIGHT = ("radbundles", "radbundles.cli", "radbundles.cli.app", "radbundles.components", "radbundles.components.hub")
+LIGHT = (
+    "radbundles",
+    "radbundles.cli",
+    "radbundles.cli.app",
+    "radbundles.components",
+    "radbundles.components.export",
+    "radbundles.components.hub",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)
