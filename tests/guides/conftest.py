@@ -14,15 +14,32 @@ import sysconfig
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tests.hub_server import LocalHub
 
+from radbundles.components.data.tokenizer_training import ReportCorpus, train_tokenizer
+from radbundles.components.hub.pack import pack_bundle
+from radbundles.components.hub.pack_run import pack_run
 from radbundles.components.hub.workflow import bundle_workflow
 from radbundles.components.phantom import write_phantoms
 
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 NAME = "your-org/chest_findings"
+
+VIT = {"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}
+CLASSES = ["left lung", "heart"]
+# Settings of a small network, trained on labels; the others are made small by tiny.json.
+SMALL: dict[str, dict[str, Any]] = {
+    "ecamp_classification": {"image_size": 64, "encoder": VIT},
+    "ecamp_segmentation": {"image_size": 64, "encoder": VIT, "decoder_widths": [8, 8, 8]},
+    "ecamp_detection": {"image_size": 64, "encoder": VIT, "detector": {"kind": "retinanet", "out_channels": 16}},
+    "ecamp_pretrain": {},
+    "dcxfm_pretrain": {},
+    "dcxfm_dense": {"stage1_weights": None},
+}
 
 Follow = Callable[[str], dict[str, str]]
 
@@ -122,3 +139,32 @@ def user(
             return said
 
         yield folder, follow
+
+
+@pytest.fixture(scope="session")
+def zoo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All bundles with small weights, as their makers would publish them."""
+    folder = tmp_path_factory.mktemp("zoo")
+    tokenizer = folder / "tokenizer.json"
+    train_tokenizer(ReportCorpus(write_phantoms(folder, count=8, seed=2, size=64)), vocab_size=300, out=tokenizer)
+    made = {}
+    for name, small in SMALL.items():
+        root, weights = repository / "bundles" / name, folder / f"{name}.pt"
+        data = {"dataset_dir": str(folder), "output_dir": str(folder / "run")}
+        if "encoder" in small:
+            get = bundle_workflow(root, ["inference"], classes=CLASSES, **small, **data).parser.get_parsed_content
+            torch.save(get("network").state_dict(), weights)
+            out = pack_run(bundle_root=root, out=folder / name, weights=weights, settings=small, classes=CLASSES)
+        else:
+            small = {**small, "tokenizer": str(tokenizer)}
+            parser = bundle_workflow(root, ["inference", "tiny"], tokenizer=str(tokenizer), **data).parser
+            torch.save(parser.get_parsed_content("network").state_dict(), weights)
+            out = pack_bundle(
+                root, ["train", "tiny"], folder / name, weights=weights, tokenizer=tokenizer, overrides=small
+            )
+        path = out / "configs" / "metadata.json"
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata["data_sets"]["trained_on"] = []
+        path.write_text(json.dumps(metadata, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+        made[name] = out
+    return made

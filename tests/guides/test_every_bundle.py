@@ -10,31 +10,15 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
+from tests.guides.conftest import SMALL
 from tests.hub_client import send_client_to
 from tests.hub_server import LocalHub
 
-from radbundles.components.data.tokenizer_training import ReportCorpus, train_tokenizer
-from radbundles.components.hub.pack import pack_bundle
-from radbundles.components.hub.pack_run import pack_run
-from radbundles.components.hub.workflow import bundle_workflow
 from radbundles.components.phantom import write_phantoms
 from radbundles.components.publish import publish_bundle
 
-VIT = {"kind": "vit", "patch_size": 8, "dim": 16, "depth": 1, "heads": 2}
-CLASSES = ["left lung", "heart"]
-# Settings of a small network, trained on labels; the others are made small by tiny.json.
-SMALL: dict[str, dict[str, Any]] = {
-    "ecamp_classification": {"image_size": 64, "encoder": VIT},
-    "ecamp_segmentation": {"image_size": 64, "encoder": VIT, "decoder_widths": [8, 8, 8]},
-    "ecamp_detection": {"image_size": 64, "encoder": VIT, "detector": {"kind": "retinanet", "out_channels": 16}},
-    "ecamp_pretrain": {},
-    "dcxfm_pretrain": {},
-    "dcxfm_dense": {"stage1_weights": None},
-}
 # Runs in the other environment: downloads every bundle in three ways, and asks it.
 SCRIPT = """
 import json, sys, warnings
@@ -61,35 +45,6 @@ print(Path(radbundles.__file__).resolve())
 
 
 @pytest.fixture(scope="module")
-def zoo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """All bundles with small weights, as their makers would publish them."""
-    folder = tmp_path_factory.mktemp("zoo")
-    tokenizer = folder / "tokenizer.json"
-    train_tokenizer(ReportCorpus(write_phantoms(folder, count=8, seed=2, size=64)), vocab_size=300, out=tokenizer)
-    made = {}
-    for name, small in SMALL.items():
-        root, weights = repository / "bundles" / name, folder / f"{name}.pt"
-        data = {"dataset_dir": str(folder), "output_dir": str(folder / "run")}
-        if "encoder" in small:
-            get = bundle_workflow(root, ["inference"], classes=CLASSES, **small, **data).parser.get_parsed_content
-            torch.save(get("network").state_dict(), weights)
-            out = pack_run(bundle_root=root, out=folder / name, weights=weights, settings=small, classes=CLASSES)
-        else:
-            small = {**small, "tokenizer": str(tokenizer)}
-            parser = bundle_workflow(root, ["inference", "tiny"], tokenizer=str(tokenizer), **data).parser
-            torch.save(parser.get_parsed_content("network").state_dict(), weights)
-            out = pack_bundle(
-                root, ["train", "tiny"], folder / name, weights=weights, tokenizer=tokenizer, overrides=small
-            )
-        path = out / "configs" / "metadata.json"
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-        metadata["data_sets"]["trained_on"] = []
-        path.write_text(json.dumps(metadata, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
-        made[name] = out
-    return made
-
-
-@pytest.fixture(scope="module")
 def returned(
     zoo: dict[str, Path], bin_folder: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, LocalHub, str]]:
@@ -111,11 +66,21 @@ def returned(
             "OMP_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
         }
-        pip = [bin_folder / "python", "-m", "pip", "install", "-q", "--no-index", "--find-links", wheels, "radbundles"]
+        pip = [
+            str(bin_folder / "python"),
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-index",
+            "--find-links",
+            str(wheels),
+            "radbundles",
+        ]
         subprocess.run(pip, check=True, capture_output=True)
         words = {name: {"phrases": ["effusion"]} if name.startswith("dcxfm") else {} for name in SMALL}
         words["dcxfm_dense"]["classes"] = words["dcxfm_pretrain"]["classes"] = ["Cardiomegaly"]
-        command = [bin_folder / "python", "-c", SCRIPT, json.dumps(words)]
+        command = [str(bin_folder / "python"), "-c", SCRIPT, json.dumps(words)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
         yield folder, hub, done.stdout
