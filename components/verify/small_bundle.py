@@ -91,7 +91,7 @@ def read_small_bundle(folder: Path) -> SmallBundle | None:
     """Read ``configs/verify.json`` of a bundle; None if it has none.
 
     A bundle with weights of its own is asked as its user does, by ``inference.json`` alone, and keeps the size of its
-    weights.
+    weights; so does ``train.json``, from which others go on.
 
     Raises:
         SmallBundleError: if it cannot be read, is not as ``verify.schema.json`` says, names configs or values that the
@@ -116,12 +116,18 @@ def read_small_bundle(folder: Path) -> SmallBundle | None:
         train=train,
         evaluate=_run(folder, content["evaluate"], {**common, **content["train"].get("values", {})}),
         inference=_run(folder, asked, common),
-        overlays=tuple(_run(folder, entry, common) for entry in content["overlays"]),
+        overlays=tuple(_run(folder, _at_own_size(entry) if own else entry, common) for entry in content["overlays"]),
         network={} if own else content["network"].get("values", {}),
         forward=content["network"].get("forward", {}),
     )
     _check(folder, small, common)
     return small
+
+
+def _at_own_size(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the values that make a published network small: that of the weights may be another one."""
+    values = {key: value for key, value in entry.get("values", {}).items() if _top(key) != "network_def"}
+    return {**entry, "values": values}
 
 
 @cache
