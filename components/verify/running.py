@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,6 +27,8 @@ from radbundles.components.verify.verdict import CHECKS, Verdict, results_of
 _LIGHT = ("V1", "V2")
 _RUNNING = ("V4", "V5", "V6", "V7", "V8")
 TIME_LIMIT = 300
+# Several threads verify a bundle each, and all have one environment.
+_ENVIRONMENT = threading.Lock()
 # Imported once and shared by the processes of all bundles, since MONAI and transformers take ten seconds.
 _PRELOADED = (
     "monai.bundle",
@@ -171,11 +174,12 @@ def _context() -> ForkServerContext | SpawnContext:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let libraries that are imported in a new process start one thread: bundles share the cores among themselves."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_NUM_THREADS"]
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+    with _ENVIRONMENT:
+        before = os.environ.get("OMP_NUM_THREADS")
+        os.environ["OMP_NUM_THREADS"] = "1"
+        try:
+            yield
+        finally:
+            del os.environ["OMP_NUM_THREADS"]
+            if before is not None:
+                os.environ["OMP_NUM_THREADS"] = before
