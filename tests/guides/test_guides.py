@@ -67,7 +67,7 @@ def test_a_shared_bundle_passes_every_gate(started: Path, user: User) -> None:
     folder, follow = user
     said = "\n".join(follow("sharing").values())
     assert "model.safetensors" in said and "0.2.0" in said
-    assert list((folder / "exported").glob("*.pt2")) and (folder / "vendored" / "scripts").is_dir()
+    assert (folder / "chest_findings.pt2").is_file() and (folder / "vendored" / "scripts").is_dir()
     assert check_manifest(folder / "downloaded" / "chest_findings") == []
 
 
