@@ -110,6 +110,7 @@ CONFIGS = "bundles/ecamp_classification/configs"
         ("bash", "radbundles predict a.png --batch-size few --out b", 1, "--batch-size"),
         ("bash", "radbundles verify ecamp_pretrain --check V9", 1, "V9"),
         ("bash", "radbundles verify ecamp_pretrian", 1, "ecamp_pretrain"),
+        ("bash", "radbundles export ecamp_pretrain --out a.pt", 1, ".pt2"),
         ("bash", "radbundles data check a.json --images all", 1, "pixels"),
         ("bash", "radbundles data build chexprt CheXpert --out a.json", 1, "chexpert"),
         ("bash", "radbundles data build chexpert CheXpert --out a.json --option blnk=absent", 1, "blank"),

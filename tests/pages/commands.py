@@ -139,10 +139,11 @@ def _check_radbundles(words: list[str], place: Place) -> None:
             raise LineError("name the configs to run")
         if bundle is not None:
             check_named_run(bundle, configs, overrides)
-    elif bundle is not None:
+        return
+    if bundle is not None:
         overrides = dict(text.partition("=")[::2] for text in given.get("overrides") or ())
         check_named_run(bundle, ["train", *(name for name in given.get("configs") or () if name != "train")], overrides)
-    elif command == "data build":
+    if command == "data build":
         _check_build(given)
     elif command == "data check":
         from radbundles.components.data.check import check_datalist
@@ -152,6 +153,10 @@ def _check_radbundles(words: list[str], place: Place) -> None:
         from radbundles.components.verify import CHECKS
 
         _check_choice("--check", given["checks"] or (), CHECKS)
+    elif command == "export":
+        from radbundles.components.export import FORMS
+
+        _check_choice("--out", [given["out"].suffix], list(FORMS.values()))
 
 
 def _check_build(given: dict[str, Any]) -> None:
