@@ -53,7 +53,7 @@ def _check_place(stack: Stack, file: str, key: str) -> Iterator[Finding]:
 
 def _used(stack: Stack) -> set[str]:
     """Top-level keys that anything in the merged configs refers to."""
-    used = set()
+    used: set[str] = set()
     for entry in walk(stack.content):
         if not isinstance(entry.value, str):
             continue

@@ -26,22 +26,27 @@ def copy(tmp_path: Path, repository: Path) -> Path:
     return Path(shutil.copytree(source, tmp_path / "ecamp_pretrain", ignore=shutil.ignore_patterns("eval")))
 
 
-def plant(bundle: Path, marker: Path) -> None:
+def plant(bundle: Path) -> None:
+    """Let a config make a file beside whoever runs it."""
     path = bundle / "configs" / "inference.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    config["imports"].append(f"$__import__('os').system('touch {marker}')")
+    config["imports"].append("$__import__('os').system('touch marker')")
     path.write_text(json.dumps(config, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def test_a_bundle_of_others_is_audited_before_it_runs(copy: Path, tmp_path: Path) -> None:
-    plant(copy, tmp_path / "marker")
+def test_a_bundle_of_others_is_audited_before_it_runs(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plant(copy)
     done = call(str(copy))
     assert done.exit_code == 2 and "the audit refuses bundle ecamp_pretrain" in done.output
     assert not (tmp_path / "marker").exists()
 
 
-def test_reading_checks_run_nothing(copy: Path, tmp_path: Path) -> None:
-    plant(copy, tmp_path / "marker")
+def test_reading_checks_run_nothing(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plant(copy)
     done = call(str(copy), "--check", "V1", "--check", "v2", "--json")
     assert done.exit_code == 0, done.output
     [verdict] = json.loads(done.output)
