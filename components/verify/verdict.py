@@ -32,7 +32,7 @@ class Verdict:
         version: its version, or None where its metadata names none.
         folder: its root.
         findings: what is wrong with it; it passed if there is nothing.
-        results: of each check that was asked for: ``passed``, ``failed``, or ``skipped: `` and why.
+        results: of each check that was asked for: ``passed``, ``failed``, or ``skipped: WHY``.
         seconds: what the checks took.
     """
 
