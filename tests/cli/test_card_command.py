@@ -29,7 +29,7 @@ def test_check_shows_the_difference_and_writes_nothing(folder: Path) -> None:
 
 
 def test_writing_makes_the_check_pass(folder: Path) -> None:
-    result = CliRunner().invoke(app, ["card", str(folder)])
+    result = CliRunner().invoke(app, ["card", str(folder)], env={"COLUMNS": "400"})
     assert result.exit_code == 0 and result.stdout == f"{folder / 'docs' / 'README.md'}: written\n"
     result = CliRunner().invoke(app, ["card", str(folder), "--check"])
     assert result.exit_code == 0 and result.stdout == "all are as they should be\n"
@@ -51,5 +51,5 @@ def test_nothing_named_or_too_much_is_refused(arguments: list[str]) -> None:
 
 def test_fault_of_a_bundle_is_named(folder: Path) -> None:
     (folder / "docs" / "sections.md").write_text("## Dta\n")
-    result = CliRunner().invoke(app, ["card", str(folder)])
+    result = CliRunner().invoke(app, ["card", str(folder)], env={"COLUMNS": "400"})
     assert result.exit_code == 2 and "did you mean" in result.stderr
