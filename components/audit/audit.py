@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from radbundles.components.audit.arguments import argument_fault
 from radbundles.components.audit.configs import ConfigAudit
 from radbundles.components.audit.folder import list_files
 from radbundles.components.audit.large_files import audit_large_files
@@ -103,7 +104,7 @@ def _audit_file(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> C
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in kinds["config"]:
         if name in _DATA_FILES or PurePosixPath(name).parts[0] in _DATA_FOLDERS:
-            _data(name, file, ledger)
+            _data(name, file, policy, ledger)
             return None
         config = read_config(file)
         if name in _LARGE_FILES:
@@ -133,18 +134,22 @@ def _audit_file(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> C
     return None
 
 
-def _data(name: str, file: Path, ledger: Ledger) -> None:
-    """Judge JSON or YAML that is no config: it must not be one all the same."""
+def _data(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> None:
+    """Judge JSON or YAML that is no config: it must not be one all the same, nor settings of a model with code."""
     _plain(name, file, ledger)
     try:
         content = read_config(file).content
-    except (
-        ConfigFileError
-    ):  # no object, or large as a tokenizer is; configs cannot copy from it, since macros must name configs
+    except ConfigFileError:
+        # No object, or large as a tokenizer is; configs cannot copy from it, since macros must name configs.
         return
-    if any("_target_" in entry.id for entry in walk(content)):
-        message = "is a config outside of configs, which the others could copy from"
-        ledger.refuse(name, None, None, message, "move it to configs")
+    for entry in walk(content):
+        keys = entry.id.split("#")
+        if "_target_" in keys:
+            message = "is a config outside of configs, which the others could copy from"
+            ledger.refuse(name, None, None, message, "move it to configs")
+            return
+        if fault := argument_fault(keys, entry.value, policy):
+            ledger.refuse(name, entry.id, str(entry.value), *fault)
 
 
 def _plain(name: str, file: Path, ledger: Ledger) -> None:

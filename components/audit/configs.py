@@ -7,16 +7,19 @@ from __future__ import annotations
 import builtins
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radbundles.components.audit.arguments import argument_fault
 from radbundles.components.audit.executed import absolute, canonical, is_reference, is_relative, reference_ids
-from radbundles.components.audit.expression import Judged, judge_expression, reference_fault
+from radbundles.components.audit.expression import judge_expression
 from radbundles.components.audit.imports import bound_name, judge_import
 from radbundles.components.audit.ledger import Ledger
+from radbundles.components.audit.parsing import MAX_LENGTH, Judged, reference_fault
 from radbundles.components.audit.policy import AuditPolicy
+from radbundles.components.audit.stored import METADATA, StoredValues
 from radbundles.components.audit.texts import looks_like_path, path_fault
 from radbundles.components.hub.bundle_config import macro_parts
 from radbundles.components.hub.config_file import ConfigFile, leaves
@@ -51,7 +54,10 @@ class ConfigAudit:
             for file, config in configs.items()
         }
         self.names = self._imported_names()
-        self.texts = self._texts()
+        self.stored = StoredValues(
+            (f"{METADATA}::{entry.id}" if _is_metadata(file) else entry.id, entry.value)
+            for file, entry in self._every()
+        )
         self.plain_keys = all(
             _PLAIN_KEY.fullmatch(key)
             for file, entries in self.entries.items()
@@ -83,14 +89,6 @@ class ConfigAudit:
                     self.ledger.refuse(file, entry.id, entry.value, message, "take another name")
         return names
 
-    def _texts(self) -> dict[str, tuple[str, ...]]:
-        texts: dict[str, list[str]] = defaultdict(list)
-        for file, entry in self._every():
-            if isinstance(entry.value, str) and not entry.value.startswith(("$", "%")):
-                ident = canonical(entry.id).lstrip("+")
-                texts[f"_meta_::{ident}" if _is_metadata(file) else ident].append(entry.value)
-        return {ident: tuple(dict.fromkeys(values)) for ident, values in texts.items()}
-
     def _every(self) -> Iterator[tuple[str, Entry]]:
         for file, entries in self.entries.items():
             for entry in entries:
@@ -100,6 +98,13 @@ class ConfigAudit:
         keys, value = _keys(entry.id), entry.value
         self._special_keys(file, entry, keys)
         if not isinstance(value, str):
+            if not isinstance(value, (bool, int, float, dict, list, date, type(None))):
+                message = f"is a {type(value).__name__}, which JSON does not have"
+                self.ledger.refuse(file, entry.id, str(value), message, "write a list, an object or a text")
+            return
+        if is_relative(value) and len(value) > MAX_LENGTH:
+            message = f"has a relative id in more than {MAX_LENGTH} characters"
+            self.ledger.refuse(file, entry.id, value, message, "make it shorter")
             return
         if is_relative(value) and not self.plain_keys:
             message = "has a relative id, which takes the text of the keys around it, and some are no plain names"
@@ -115,32 +120,41 @@ class ConfigAudit:
             self._macro(file, entry)
         elif is_reference(resolved):
             for ident in reference_ids(resolved):
-                if fault := reference_fault(ident):
+                if fault := reference_fault(ident) or self.stored.address_fault(ident):
                     self.ledger.refuse(file, entry.id, value, *fault)
         else:
             self._text(file, entry)
 
     def _special_keys(self, file: str, entry: Entry, keys: list[str]) -> None:
-        last, value, arguments = keys[-1], entry.value, self.policy.lists["arguments"]
+        last, value = keys[-1], entry.value
         if "_target_" in keys[:-1]:
             self._computed(file, entry, "holds an object instead of a name")
         elif last == "_target_":
             self._target(file, entry)
-        elif last == "_mode_" and value not in ("default", "callable"):
+        elif last == "_mode_":
+            self._mode(file, entry)
+        elif fault := argument_fault(keys, value, self.policy):
+            self.ledger.refuse(file, entry.id, str(value), *fault)
+        if not _is_metadata(file):
+            for strange in filter(None, map(_key_fault, keys)):
+                self.ledger.refuse(file, entry.id, None, f"has a key that {strange}", "name it plainly")
+
+    def _mode(self, file: str, entry: Entry) -> None:
+        """A class that is handed on takes arguments in their order, without the names that they are judged by."""
+        mend = "use default or callable"
+        if entry.value not in ("default", "callable"):
             message = "is no mode of a config that runs by itself"
-            self.ledger.refuse(file, entry.id, str(value), message, "use default or callable")
-        elif set(keys) & set(arguments["refused"]) and value is not False and value is not None:
-            message = "is an argument that runs a pickle, fetches code or stops in a debugger"
-            self.ledger.refuse(file, entry.id, str(value), message, "leave it out")
-        elif set(keys) & set(arguments["only_true"]) and value is not True:
-            self.ledger.refuse(file, entry.id, str(value), "lets pickles run code", "leave it out or say true")
-        elif set(keys) & set(arguments["plain_words"]) and not re.fullmatch(r"\w+", str(value)):
-            message = "names code that transformers would fetch"
-            self.ledger.refuse(file, entry.id, str(value), message, "use eager or sdpa")
-        name = keys[-2] if last.isdecimal() and len(keys) > 1 else last
-        if name in arguments["names"] and value is not None and str(value) not in self.policy.targets:
-            message = "names what its component calls"
-            self.ledger.refuse(file, entry.id, str(value), message, "name a class of MONAI or radbundles")
+            self.ledger.refuse(file, entry.id, str(entry.value), message, mend)
+        elif entry.value == "callable":
+            ident = canonical(entry.id).lstrip("+").rpartition("::")[0]
+            names = self.stored.at(f"{ident}::_target_")
+            if not names:
+                message = "hands on what another config names"
+                self.ledger.refuse(file, entry.id, entry.value, message, "name the function beside it")
+            for name in names:
+                if str(name).rpartition(".")[2][:1].isupper() and name not in self.policy.allow:
+                    message = f"hands on the class {name}, to be built from arguments that cannot be judged"
+                    self.ledger.refuse(file, entry.id, entry.value, message, "build it, or name a function")
 
     def _target(self, file: str, entry: Entry) -> None:
         value = entry.value
@@ -178,7 +192,7 @@ class ConfigAudit:
         if bound_name(entry.value):
             judged = judge_import(entry.value, entry.id, self.policy)
         else:
-            judged = judge_expression(resolved, self.policy, self.names, self.texts)
+            judged = judge_expression(resolved, self.policy, self.names, self.stored)
         self.ledger.expression(f"{file}: {entry.id}", judged.uses)
         for path in judged.paths:
             self.ledger.path(path, f"{file}: {entry.id}")
@@ -199,7 +213,10 @@ class ConfigAudit:
         if path and (path_fault(path) or path.removeprefix("./") not in self.configs):
             message = "copies from a file that is no config of this bundle"
             self.ledger.refuse(file, entry.id, entry.value, message, "name one as configs/NAME.json")
-        if fault := reference_fault(canonical(ident)):
+        ident = canonical(ident)
+        if path and _is_metadata(path):
+            ident = f"{METADATA}::{ident}" if ident else ident
+        if fault := reference_fault(ident) or self.stored.address_fault(ident):
             self.ledger.refuse(file, entry.id, entry.value, *fault)
 
     def _text(self, file: str, entry: Entry) -> None:
@@ -214,6 +231,16 @@ class ConfigAudit:
 
 def _is_metadata(file: str) -> bool:
     return Path(file).stem == "metadata"
+
+
+def _key_fault(key: str) -> str | None:
+    """Say what is wrong with a key, which expressions can read as a text and MONAI as a place in a list."""
+    if fault := path_fault(key):
+        return fault
+    try:
+        return None if str(int(key)) == key and not key.startswith("-") else "counts in an unusual way"
+    except ValueError:
+        return None
 
 
 def _keys(ident: str) -> list[str]:

@@ -42,7 +42,10 @@ def list_files(root: Path, ledger: Ledger) -> dict[str, Path]:
             if depth >= MAX_DEPTH:
                 ledger.refuse(name, None, None, f"lies deeper than {MAX_DEPTH} levels", "make the folder flatter")
                 continue
-            if entry.is_symlink() and not _is_cached(root, path):
+            if not entry.name.isprintable():
+                message = "has a name with signs that cannot be printed, in which readers of paths differ"
+                ledger.refuse(name, None, None, message, "rename it")
+            elif entry.is_symlink() and not _is_cached(root, path):
                 ledger.refuse(name, None, None, "is a link, which could lead anywhere", "put the file itself there")
             elif entry.is_dir():
                 waiting.append((path, depth + 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 
 from radbundles.components.audit.executed import absolute
-from radbundles.components.audit.expression import Judged, parse
+from radbundles.components.audit.parsing import Judged, parse
 from radbundles.components.audit.policy import AuditPolicy
 
 

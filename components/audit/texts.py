@@ -6,8 +6,14 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+# Of names that start with a dot these are endings of files, and what else does is hidden.
+_ENDINGS = re.compile(
+    r"\.(?:nii|dcm|nrrd|mha|mhd|png|jpe?g|tiff?|bmp|npy|npz|pt|pth|ts|onnx|safetensors|jsonl?|ya?ml|csv|tsv|txt|log|md)"
+    r"(?:\.gz)?",
+    re.IGNORECASE,
+)
 # What a program of the machine would run, or read its settings from, if a bundle could have it written.
 _RUNNABLE = re.compile(r"\.(?:py[cdiwx]?|so|dll|dylib|exe|sh|bash|bat|cmd|ps1|jar|desktop|service)$", re.IGNORECASE)
 
@@ -21,7 +27,8 @@ def path_fault(text: str, *, joined: bool = False) -> str | None:
     """
     if "\0" in text:
         return "has a zero byte in it"
-    if _ADDRESS.match(text):
+    text = text.strip()  # which readers of settings may do, too
+    if ADDRESS.match(text):
         return "is an address: a bundle fetches nothing itself"
     if text.startswith(("/", "\\")) and not joined or _DRIVE.match(text):
         return "is an absolute path"
@@ -30,7 +37,8 @@ def path_fault(text: str, *, joined: bool = False) -> str | None:
     segments = re.split(r"[/\\]", text)
     if ".." in segments:
         return "climbs out of its folder"
-    if len(segments) > 1 and any(re.fullmatch(r"\.[^.\s].*", one) for one in segments):
+    hidden = segments if len(segments) > 1 else [text] if re.fullmatch(r"\.\w\S*", text) else []
+    if any(re.fullmatch(r"\.[^.\s].*", one) for one in hidden) and not _ENDINGS.fullmatch(text):
         return "is the path of a hidden file"
     if _RUNNABLE.search(text) and not re.search(r"\s", text):
         return "names a file that can be run"
@@ -39,4 +47,4 @@ def path_fault(text: str, *, joined: bool = False) -> str | None:
 
 def looks_like_path(text: str) -> bool:
     """Whether a text is worth listing among the paths and addresses of a bundle."""
-    return bool(_ADDRESS.match(text)) or ("/" in text and not re.search(r"\s", text))
+    return bool(ADDRESS.match(text)) or ("/" in text and not re.search(r"\s", text))

@@ -19,6 +19,7 @@ MAX_BYTES = 4 * 2**20
 MAX_YAML_BYTES = 2**18  # its reader is a hundred times slower
 MAX_DEPTH = 64
 MAX_VALUES = 200_000
+MAX_ID = 1000
 
 
 class ConfigFileError(ValueError):
@@ -104,7 +105,7 @@ def _read_json(text: str, repeated: list[str]) -> Any:
     left = [MAX_VALUES]
 
     def plain(value: Any, prefix: str, depth: int) -> Any:
-        _count(left, depth)
+        _count(left, depth, prefix)
         if isinstance(value, _Pairs):
             repeated.extend(prefix + key for key in value.repeated)
             return {key: plain(item, f"{prefix}{key}#", depth + 1) for key, item in value.items()}
@@ -125,7 +126,7 @@ def _read_yaml(text: str, repeated: list[str]) -> Any:
 
         def look(node: Any, prefix: str, depth: int) -> None:
             # An alias is looked at wherever it stands: nine lines of aliases of aliases name a billion values.
-            _count(left, depth)
+            _count(left, depth, prefix)
             if isinstance(node, yaml.MappingNode):
                 seen = set()
                 for key, value in node.value:
@@ -144,12 +145,14 @@ def _read_yaml(text: str, repeated: list[str]) -> Any:
         loader.dispose()
 
 
-def _count(left: list[int], depth: int) -> None:
+def _count(left: list[int], depth: int, prefix: str) -> None:
     left[0] -= 1
     if left[0] < 0:
         raise ValueError(f"it holds more than {MAX_VALUES} values: keep data out of configs")
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels: make it flatter")
+    if len(prefix) > MAX_ID:
+        raise ValueError(f"it has keys that add up to more than {MAX_ID} letters at {prefix[:40]}...: shorten them")
 
 
 def parts(ident: str) -> list[str]:
