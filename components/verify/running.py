@@ -58,7 +58,8 @@ def verify_bundle(
 ) -> Verdict:
     """Verify one bundle: its files first, then what it does on made radiographs, on the CPU.
 
-    It runs what the configs say. Audit a bundle of others before (``radbundles audit``).
+    It runs what the configs say. Audit a bundle of others before (``radbundles audit``). A script that calls this, or
+    ``publish_bundle``, does so under ``if __name__ == "__main__":``, as all do that start processes.
 
     Args:
         folder: root of the bundle; nothing is written there.
