@@ -52,7 +52,7 @@ def bundle_values(
         if file is None or not (file.is_file() or (key == "tokenizer" and file.is_dir())):
             if given[key] is not None:
                 raise FileNotFoundError(f"no {key} at {file}")
-            train = f"python -m monai.bundle run --config_file configs/train.json --bundle_root . in {bundle.folder}"
+            train = f"radbundles run {bundle.called} train"
             if not in_words:
                 raise FileNotFoundError(
                     f"bundle {bundle.name} comes without {key}: name the one that a training run has made, "

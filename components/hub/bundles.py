@@ -38,6 +38,11 @@ class Bundle:
         return self.folder.name
 
     @property
+    def called(self) -> str:
+        """What commands call it by: its name, or its path where no search folder holds it."""
+        return str(self.folder) if Path(self.origin).expanduser().resolve() == self.folder else self.name
+
+    @property
     def version(self) -> str | None:
         """Version of the bundle."""
         return self.metadata.get("version")

@@ -55,7 +55,7 @@ def check_weights(bundle: Bundle) -> WeightsReport:
                 problems.append(f"{entry['path']} {fault}")
     weights = bundle.weights
     if weights is None and not notes:
-        notes.append("no weights shipped" + _training(bundle.folder))
+        notes.append("no weights shipped" + _training(bundle))
     return WeightsReport(
         file=str(weights) if weights else None,
         size=weights.stat().st_size if weights else None,
@@ -96,7 +96,7 @@ def _compare(file: Path, expected: str, kind: str) -> str | None:
     return None
 
 
-def _training(folder: Path) -> str:
-    if not (folder / "configs" / "train.json").is_file():
+def _training(bundle: Bundle) -> str:
+    if not (bundle.folder / "configs" / "train.json").is_file():
         return ""
-    return f": train them with `python -m monai.bundle run --config_file configs/train.json` in {folder}"
+    return f": train them with `radbundles run {bundle.called} train`"

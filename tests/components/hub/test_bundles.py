@@ -40,6 +40,12 @@ def test_a_bundle_may_be_named_by_its_folder(toy_bundle: Path, monkeypatch: pyte
     assert find_bundle(str(toy_bundle)).name == "toy_segmentation"
 
 
+def test_commands_call_a_bundle_by_what_finds_it(toy_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_bundle("toy_segmentation").called == "toy_segmentation"
+    monkeypatch.delenv("RADBUNDLES_PATH")
+    assert find_bundle(find_bundle(str(toy_bundle)).called).folder == toy_bundle
+
+
 def test_unknown_name_lists_the_known(toy_bundle: Path) -> None:
     with pytest.raises(LookupError, match="no bundle 'toy'.*toy_segmentation"):
         find_bundle("toy")

@@ -36,7 +36,7 @@ def test_bundle_without_weights_tells_how_to_train_them(toy_bundle: Path) -> Non
     report = examine(toy_bundle)
     assert (report.file, report.size, report.verified, report.problems) == (None, None, None, ())
     (note,) = report.notes
-    assert note.startswith("no weights shipped: train them with `python -m monai.bundle run")
+    assert note == "no weights shipped: train them with `radbundles run toy_segmentation train`"
     (toy_bundle / "configs" / "train.json").unlink()
     assert examine(toy_bundle).notes == ("no weights shipped",)
 
