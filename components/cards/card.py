@@ -57,7 +57,7 @@ def _sections(files: BundleFiles) -> Iterator[tuple[str, list[str]]]:
     yield "Data", [written.get("Data", ""), data_table(metadata), *heading, *steps]
     yield "Training Configuration", [recipe_table(files), written.get("Training Configuration", "")]
     yield "Input and Output", [tensor_tables(metadata)]
-    yield "Performance", [performance(files), written.get("Performance", "")]
+    yield "Performance", [performance(files), "" if files.has_weights else written.get("Performance", "")]
     yield "MONAI Bundle Commands", [written.get("MONAI Bundle Commands", "")]
     yield "System Configuration", [_versions(files), written.get("System Configuration", "")]
     yield "Limitations", [written.get("Limitations", "")]

@@ -18,20 +18,18 @@ _UNJUDGED = "Nobody has judged these weights: `docs/evaluation.json`, which an e
 
 
 def performance(files: BundleFiles) -> str:
-    """Write the scores of ``docs/evaluation.json`` and of ``docs/benchmark.json``, as far as these are there.
+    """Write the scores of a bundle's weights, or of a recipe without weights what its benchmark found.
 
-    The first has what the bundle's own weights reach, see :func:`~radbundles.components.hub.record_evaluation`; the
-    second what other weights of the same recipe did in the project's benchmark.
+    ``docs/evaluation.json`` has what the weights reach, see :func:`~radbundles.components.hub.record_evaluation`;
+    ``docs/benchmark.json`` what others of the same recipe did in the project's benchmark, which says nothing of these.
 
     Raises:
         ValueError: a file is no such result.
     """
-    blocks = []
-    result = files.document("evaluation.json")
-    if result is not None and files.has_weights:
-        blocks.append(_evaluation(result))
-    else:
-        blocks.append(_UNJUDGED if files.has_weights else _NONE)
+    if files.has_weights:
+        result = files.document("evaluation.json")
+        return _UNJUDGED if result is None else _evaluation(result)
+    blocks = [_NONE]
     benchmark = files.document("benchmark.json")
     if benchmark is not None:
         blocks += [benchmark["about"], benchmark_table(benchmark["studies"])]

@@ -46,13 +46,16 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def copy_documents(root: Path, folder: Path) -> None:
-    """Copy what a bundle has beside its network: license, metadata, settings of the log, documents, code of its own."""
+    """Copy what a bundle has beside its network: license, metadata, settings of the log, documents, code of its own.
+
+    What a benchmark found out about other weights stays behind.
+    """
     for name in ("LICENSE", "configs/metadata.json", "configs/logging.conf"):
         if (root / name).is_file():
             shutil.copyfile(root / name, folder / name)
     for name in ("docs", "scripts"):
         if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "benchmark.json"))
     (folder / "docs").mkdir(exist_ok=True)
 
 

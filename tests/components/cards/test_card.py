@@ -115,6 +115,13 @@ def test_scores_of_the_weights_come_with_intervals(with_weights: Path) -> None:
     assert "131 images of 120 patients" in scores.replace("\n", " ") and "- 3 of 134 samples" in scores
 
 
+def test_figures_of_other_weights_stand_on_no_card_of_weights(with_weights: Path) -> None:
+    title = "| Study (images tested) |"
+    assert title not in card_text(with_weights)
+    (with_weights / "models" / "model.pt").unlink()
+    assert title in card_text(with_weights)
+
+
 def test_scores_without_intervals_are_told_as_they_are(with_weights: Path) -> None:
     (with_weights / "docs" / "evaluation.json").write_text(json.dumps({"entity_accuracy": 0.25, "loss": None}))
     scores = card_text(with_weights).split("## Performance")[1]

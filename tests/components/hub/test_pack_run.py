@@ -101,6 +101,7 @@ def test_names_and_thresholds_come_back_from_the_bundle_alone(bundle: Path, tmp_
 
 def test_a_packed_run_is_a_sound_bundle_without_paths(bundle: Path, tmp_path: Path, repository: Path) -> None:
     trained(tmp_path)
+    (bundle / "docs" / "benchmark.json").write_text("{}")
     report = {"file": {"name": "mae.pt"}, "format": "mae", "loaded": ["a"], "left_out": []}
     out = pack_run(**arguments(bundle, tmp_path, encoder_report=report))
     assert check_bundle(find_bundle(str(out))).problems == ()
@@ -115,6 +116,7 @@ def test_a_packed_run_is_a_sound_bundle_without_paths(bundle: Path, tmp_path: Pa
     packed = json.loads((out / "docs" / "packed.json").read_text(encoding="utf-8"))
     assert packed["bundle"] == "ecamp_toy" and packed["settings"]["image_size"] == 32
     assert len(packed["weights"]["sha256"]) == 64
+    assert not (out / "docs" / "benchmark.json").exists(), "figures of other weights"
     assert (out / "LICENSE").is_file() and (out / "docs" / "README.md").is_file()
     assert str(tmp_path) not in "".join(path.read_text(encoding="utf-8") for path in out.rglob("*.json"))
 
