@@ -141,6 +141,8 @@ def _data(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> None:
         content = read_config(file).content
     except ConfigFileError:
         # No object, or large as a tokenizer is; configs cannot copy from it, since macros must name configs.
+        if "config" in PurePosixPath(name).name.lower():
+            ledger.refuse(name, None, None, "are settings that cannot be read", "write them as an object of JSON")
         return
     for entry in walk(content):
         keys = entry.id.split("#")
@@ -148,7 +150,7 @@ def _data(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> None:
             message = "is a config outside of configs, which the others could copy from"
             ledger.refuse(name, None, None, message, "move it to configs")
             return
-        if fault := argument_fault(keys, entry.value, policy):
+        if fault := argument_fault(keys, entry.value, policy, settings=True):
             ledger.refuse(name, entry.id, str(entry.value), *fault)
 
 

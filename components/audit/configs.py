@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from radbundles.components.audit.arguments import argument_fault
 from radbundles.components.audit.executed import absolute, canonical, is_reference, is_relative, reference_ids
 from radbundles.components.audit.expression import judge_expression
+from radbundles.components.audit.handed_on import HandedOn
 from radbundles.components.audit.imports import bound_name, judge_import
 from radbundles.components.audit.ledger import Ledger
 from radbundles.components.audit.parsing import MAX_LENGTH, Judged, reference_fault
@@ -25,6 +26,8 @@ from radbundles.components.hub.bundle_config import macro_parts
 from radbundles.components.hub.config_file import ConfigFile, leaves
 
 _PLAIN_KEY = re.compile(r"\w*")
+# One file at most and one ending in it, so that there is one way to part it; MONAI takes the longest that it can.
+_MACRO = re.compile(r"%(?:(?:\./)?(?:[\w-]+/)*[\w-]+\.(?:json|yaml|yml)(?:(?=#|::)|$))?(?:(?:#|::)*[\w+]+)*", re.ASCII)
 _TARGET_MEND = "name a public class or function of radbundles, MONAI or torch"
 
 
@@ -58,6 +61,8 @@ class ConfigAudit:
             (f"{METADATA}::{entry.id}" if _is_metadata(file) else entry.id, entry.value)
             for file, entry in self._every()
         )
+        modes = (entry.value for _, entry in self._every() if entry.id.endswith("_mode_"))
+        self.handed = HandedOn(policy, ledger, self.stored, any_callable="callable" in modes)
         self.plain_keys = all(
             _PLAIN_KEY.fullmatch(key)
             for file, entries in self.entries.items()
@@ -72,6 +77,8 @@ class ConfigAudit:
             for key in config.duplicates:
                 message = "is given twice, and readers differ in which they take"
                 self.ledger.refuse(file, key, None, message, "keep one")
+            for key, value in config.content.items():
+                self.handed.overlay(file, key, value)
             for entry in self.entries[file]:
                 try:
                     self._entry(file, entry)
@@ -97,6 +104,9 @@ class ConfigAudit:
     def _entry(self, file: str, entry: Entry) -> None:
         keys, value = _keys(entry.id), entry.value
         self._special_keys(file, entry, keys)
+        if isinstance(value, str) and value.startswith(("$", "%", "@")) and not value.isprintable():
+            message = "has signs that cannot be printed, which readers of it take in different ways"
+            self.ledger.refuse(file, entry.id, value, message, "leave them out")
         if not isinstance(value, str):
             if not isinstance(value, (bool, int, float, dict, list, date, type(None))):
                 message = f"is a {type(value).__name__}, which JSON does not have"
@@ -132,29 +142,12 @@ class ConfigAudit:
         elif last == "_target_":
             self._target(file, entry)
         elif last == "_mode_":
-            self._mode(file, entry)
+            self.handed.mode(file, entry.id, entry.value)
         elif fault := argument_fault(keys, value, self.policy):
             self.ledger.refuse(file, entry.id, str(value), *fault)
         if not _is_metadata(file):
             for strange in filter(None, map(_key_fault, keys)):
                 self.ledger.refuse(file, entry.id, None, f"has a key that {strange}", "name it plainly")
-
-    def _mode(self, file: str, entry: Entry) -> None:
-        """A class that is handed on takes arguments in their order, without the names that they are judged by."""
-        mend = "use default or callable"
-        if entry.value not in ("default", "callable"):
-            message = "is no mode of a config that runs by itself"
-            self.ledger.refuse(file, entry.id, str(entry.value), message, mend)
-        elif entry.value == "callable":
-            ident = canonical(entry.id).lstrip("+").rpartition("::")[0]
-            names = self.stored.at(f"{ident}::_target_")
-            if not names:
-                message = "hands on what another config names"
-                self.ledger.refuse(file, entry.id, entry.value, message, "name the function beside it")
-            for name in names:
-                if str(name).rpartition(".")[2][:1].isupper() and name not in self.policy.allow:
-                    message = f"hands on the class {name}, to be built from arguments that cannot be judged"
-                    self.ledger.refuse(file, entry.id, entry.value, message, "build it, or name a function")
 
     def _target(self, file: str, entry: Entry) -> None:
         value = entry.value
@@ -204,9 +197,11 @@ class ConfigAudit:
 
     def _macro(self, file: str, entry: Entry) -> None:
         try:
+            if not _MACRO.fullmatch(entry.value):
+                raise ValueError("is no plain macro, in which MONAI could see another file")
             path, ident = macro_parts(entry.value, entry.id)
         except ValueError as error:
-            self.ledger.refuse(file, entry.id, entry.value, str(error), "name the id in full")
+            self.ledger.refuse(file, entry.id, entry.value, str(error), "name it as %configs/NAME.json#id")
             return
         if path:
             self.ledger.path(path, f"{file}: {entry.id}")
@@ -235,6 +230,8 @@ def _is_metadata(file: str) -> bool:
 
 def _key_fault(key: str) -> str | None:
     """Say what is wrong with a key, which expressions can read as a text and MONAI as a place in a list."""
+    if not key.isprintable():
+        return "has signs that cannot be printed"
     if fault := path_fault(key):
         return fault
     try:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from radbundles.components.audit.arguments import argument_fault
 from radbundles.components.audit.executed import LOOK_UP, reference_ids
+from radbundles.components.audit.grammar import Grammar
 from radbundles.components.audit.made_text import FREE, Bound, MadeTexts, Texts
 from radbundles.components.audit.parsing import WRITE_PLAINLY, Judged, parse, reference_fault
 from radbundles.components.audit.policy import AuditPolicy
@@ -49,6 +50,7 @@ def judge_expression(value: str, policy: AuditPolicy, names: Mapping[str, str], 
         return judged
     try:
         _Visit(judged, policy, names, MadeTexts(stored, names)).value(expression, {})
+        Grammar(judged.refuse, stored, names, policy.allow).judge(expression)
     except RecursionError:
         judged.refuse("is nested too deep", "make it shorter")
     return judged

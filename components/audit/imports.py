@@ -55,6 +55,6 @@ def judge_import(value: str, ident: str, policy: AuditPolicy) -> Judged:
         judged.refuse("imports outside of `imports`, and so hands a module to references", "move it into imports")
     if name in policy.words("builtins") | policy.words("types") or name.startswith("_"):
         judged.refuse(f"gives the name {name!r} a second meaning", "take another name")
-    if path not in policy.imports and path not in policy.values and path not in policy.targets:
+    if path not in policy.imports and path not in policy.values:
         judged.refuse(f"imports {path!r}", f"do without it; if you trust it: --allow {path}")
     return judged

@@ -60,7 +60,10 @@ class Ledger:
             targets={origin: tuple(sorted(names)) for origin, names in sorted(self.targets.items())},
             expressions=self.expressions,
             files={path: tuple(places) for path, places in sorted(self.paths.items())},
-            weights=tuple(self.weights),
+            weights=tuple(
+                WeightsFile(_short(one.file), one.kind, one.pickled, tuple(_short(name) for name in one.globals))
+                for one in self.weights
+            ),
         )
 
 

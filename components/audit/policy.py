@@ -22,6 +22,7 @@ class AuditPolicy:
 
     Attributes:
         targets: names that ``_target_`` may have, short ones of MONAI included.
+        callables: those of them that may be handed on to be called, by ``_mode_: callable``.
         imports: modules that a config may import.
         calls: dotted names that an expression may call.
         values: dotted names that an expression may read.
@@ -30,6 +31,7 @@ class AuditPolicy:
     """
 
     targets: frozenset[str]
+    callables: frozenset[str]
     imports: frozenset[str]
     calls: frozenset[str]
     values: frozenset[str]
@@ -48,9 +50,10 @@ def audit_policy(allow: Sequence[str] = ()) -> AuditPolicy:
     expressions = lists["expressions"]
     return AuditPolicy(
         targets=public | _monai_names() | frozenset(lists["targets"]) | added,
+        callables=frozenset(lists["callables"]) | added,
         imports=frozenset(expressions["imports"]) | added,
         calls=frozenset(expressions["calls"]) | added,
-        values=frozenset(expressions["values"]) | public | added,
+        values=frozenset(expressions["values"]) | added,
         allow=added,
         lists=lists,
     )

@@ -27,15 +27,44 @@ def hand_on(mark: Path) -> dict[str, Any]:
     ],
 )
 def test_classes_are_not_handed_on(make_bundle: MakeBundle, mark: Path, run: Any) -> None:
-    (finding,) = refused(audit_bundle(make_bundle(inference={"loader": hand_on(mark), "run": run})))
-    assert finding.key == "loader#_mode_" and "LoadImage" in finding.message
+    found = refused(audit_bundle(make_bundle(inference={"loader": hand_on(mark), "run": run})))
+    assert any(finding.key == "loader#_mode_" and "LoadImage" in finding.message for finding in found)
 
 
 def test_classes_are_not_handed_on_by_an_overlay(make_bundle: MakeBundle, mark: Path) -> None:
     loader = {key: value for key, value in hand_on(mark).items() if key != "_mode_"}
-    for key in ("loaders#0#_mode_", "loaders#-1#_mode_"):
-        folder = make_bundle(inference={"loaders": [loader]}, more={key: "callable"})
+    for key in ("loaders#0#_mode_", "loaders#-1#_mode_", "+loaders#0"):
+        folder = make_bundle(
+            inference={"loaders": [loader]}, more={key: {"_mode_": "callable"} if key[0] == "+" else "callable"}
+        )
         assert refused(audit_bundle(folder))
+
+
+def test_classes_are_not_laid_over_functions_that_move(make_bundle: MakeBundle) -> None:
+    collate = {"_target_": "radbundles.components.engines.loss_of", "_mode_": "callable"}
+    folder = make_bundle(inference={"list": [1]}, more={"+list": [collate]}, most={"list#1#_target_": "LoadImage"})
+    assert {finding.key for finding in refused(audit_bundle(folder))} == {"list#1#_target_"}
+
+
+@pytest.mark.parametrize(
+    "name", ["LoadImage", "monai.data.load_decathlon_datalist", "radbundles.components.hub.pack_run"]
+)
+def test_only_functions_of_the_list_are_handed_on(make_bundle: MakeBundle, name: str) -> None:
+    folder = make_bundle(inference={"x": {"_target_": name, "_mode_": "callable"}})
+    assert {finding.key for finding in refused(audit_bundle(folder))} == {"x#_mode_"}
+
+
+def test_readers_are_readers(make_bundle: MakeBundle) -> None:
+    for name in ("radbundles.components.hub.pack_run", "LoadImage", "UNet"):
+        folder = make_bundle(inference={"x": {"_target_": "LoadImage", "reader": name}})
+        assert {finding.key for finding in refused(audit_bundle(folder))} == {"x#reader"}
+
+
+def test_networks_fetch_no_weights(make_bundle: MakeBundle) -> None:
+    network = {"_target_": "DenseNet121", "spatial_dims": 2, "in_channels": 1, "out_channels": 2}
+    assert audit_bundle(make_bundle(inference={"x": {**network, "pretrained": False}})).passed
+    assert refused(audit_bundle(make_bundle(inference={"x": {**network, "pretrained": True}})))
+    assert refused(audit_bundle(make_bundle(inference={"x": {"_target_": "EfficientNetBN"}})))
 
 
 def test_functions_are_handed_on(make_bundle: MakeBundle) -> None:

@@ -61,18 +61,13 @@ def test_texts_that_nobody_has_judged_are_refused(
     ("expression", "beside"),
     [
         ("$@e[0]", {"e": ["a", "b"]}),
-        ("$@e[1:]", {"e": ["a", "b"]}),
         ("$@e['a']", {"e": {"a": "b"}}),
-        ("$[one + '_x' for one in @e]", {"e": ["a", "b"]}),
-        ("$[one * 2 for one in @e]", {"e": [1, 2]}),
         ("$@e + ['c']", {"e": ["a"]}),
         ("$@output_dir + '/models'", {}),
-        ("$@dataset_dir + '/models'", {}),
         ("$max(1, @e)", {"e": 2}),
-        ("$list(@e)", {"e": ["a"]}),
-        ("$sorted(glob.glob(os.path.join(@output_dir, '*.png')))[:5]", {"imports": ["$import os", "$import glob"]}),
-        ("$lambda x: x['pred'][0] * 2", {}),
-        ("$lambda x: [one[0]['loss'] for one in x]", {}),
+        ("$lambda x: x['pred'][0] * 2.0", {}),
+        ("$list(sorted(glob.glob(@output_dir + '/*.png')))", {"imports": ["$import os", "$import glob"]}),
+        ("$@e * 2 + @f", {"e": 1, "f": "$@e // 2"}),
         ("$lambda engine: engine.state.output[0]['loss']", {}),
         ("$list(@network_def.parameters())", {}),
         ("$@_meta_.get('version')", {}),
@@ -111,7 +106,7 @@ def test_files_with_strange_names_are_refused(make_bundle: MakeBundle, name: str
     (folder / name).mkdir()
     (folder / name / "a.json").write_text(json.dumps({"run": 1}), encoding="utf-8")
     messages = " ".join(finding.message for finding in refused(audit_bundle(folder)))
-    assert "cannot be printed" in messages and "no config" in messages
+    assert "cannot be printed" in messages and "no plain macro" in messages
 
 
 def test_long_keys_do_not_multiply(make_bundle: MakeBundle) -> None:
