@@ -143,12 +143,22 @@ class Grammar:
             return path in _NUMBERS or path.startswith(_NUMBER_MODULES)
         return False
 
+    def _once(self, kind: str, ident: str, told: Callable[[], bool]) -> bool:
+        """Tell each id once in an audit, however many expressions lead there; what leads back to itself is not told."""
+        seen = self.stored.told
+        if (kind, ident) not in seen:
+            seen[kind, ident] = False
+            seen[kind, ident] = told()
+        return seen[kind, ident]
+
     def _number_at(self, ident: str, depth: int) -> bool:
         # In a list, another config can put another item at this place.
         if self.stored.is_copied(ident) or self.stored.inside(ident) or any(map(_is_place, ident.split("::"))):
             return False
         values = self.stored.at(ident)
-        return bool(values) and all(self._number_of(value, depth) for value in values)
+        return bool(values) and self._once(
+            "number", ident, lambda: all(self._number_of(value, depth) for value in values)
+        )
 
     def _number_of(self, value: object, depth: int) -> bool:
         if not isinstance(value, str):
@@ -185,7 +195,9 @@ class Grammar:
         if self.stored.is_copied(ident) or self.stored.inside(ident):
             return False
         values = self.stored.at(ident)
-        return bool(values) and all(self._known_value(value, depth) for value in values)
+        return bool(values) and self._once(
+            "known", ident, lambda: all(self._known_value(value, depth) for value in values)
+        )
 
     def _known_value(self, value: object, depth: int) -> bool:
         if not isinstance(value, str):

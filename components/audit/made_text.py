@@ -24,6 +24,7 @@ from radbundles.components.audit.syntax import dotted_name, looked_up
 
 # How deep expressions are followed, and how many texts are put together.
 MAX_DEPTH, MAX_TEXTS = 20, 64
+MAX_MADE = 4000  # letters of one that is put together
 # What is not known is taken for a name and for a folder, so that neither "/x" nor ".." beside it is misread.
 _UNKNOWN = ("x", "x/")
 _ITEMS_OF = ("frozenset", "list", "reversed", "set", "sorted", "tuple")
@@ -212,6 +213,8 @@ class MadeTexts:
 
 
 def _joined(parts: list[tuple[str, ...]], join: object) -> Texts:
+    if sum(max(map(len, part)) for part in parts) > MAX_MADE:
+        return SOME_TEXT  # texts of texts of texts would fill the memory
     count = reduce(lambda total, part: total * len(part), parts, 1)
     made = tuple(dict.fromkeys(join(texts) for texts in islice(product(*parts), MAX_TEXTS)))  # type: ignore[operator]
     return Texts(made, other=count > MAX_TEXTS)

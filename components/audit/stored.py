@@ -26,6 +26,7 @@ class StoredValues:
     def __init__(self, values: Iterable[tuple[str, Any]] = ()) -> None:
         self.values: dict[str, list[Any]] = defaultdict(list)
         self.children: dict[str, dict[str, None]] = defaultdict(dict)
+        self.told: dict[tuple[str, str], bool] = {}  # what has been found out about an id
         self._addresses: dict[str, str | None] = {}
         for ident, value in values:
             ident = canonical(ident).lstrip("+")

@@ -85,6 +85,15 @@ def test_what_configs_compute_passes(make_bundle: MakeBundle, expression: str, b
     assert report.passed, [str(finding) for finding in report.refused]
 
 
+@pytest.mark.parametrize("form", ["$os.path.join({})", "$[1] * len(@k0) + {}"])
+def test_ids_that_lead_to_ids_do_not_multiply(make_bundle: MakeBundle, form: str) -> None:
+    values = {
+        f"k{place}": form.format((", " if "join" in form else " + ").join([f"@k{place + 1}"] * 100))
+        for place in range(30)
+    }
+    assert refused(audit_bundle(make_bundle(inference={"imports": IMPORTS, **values, "k30": "@k0"})))
+
+
 def test_classes_and_functions_are_not_imported(make_bundle: MakeBundle) -> None:
     for name in ("radbundles.components.hub import load_weights", "radbundles.networks import ECAMP"):
         folder = make_bundle(inference={"imports": [*IMPORTS, f"$from {name}"]})
