@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 from transformers import AutoConfig
 
+from radbundles.networks.plain_config import plain_config
 from radbundles.networks.resnet_encoder import ResNetEncoder
 from radbundles.networks.transformers_encoder import TransformersImageEncoder
 from radbundles.networks.vit_encoder import ViTEncoder
@@ -72,7 +73,7 @@ def _transformers(values: dict[str, Any], image_size: int, channels: int, drop_p
     config = values.get("config")
     if not isinstance(config, Mapping) or "model_type" not in config:
         raise ValueError(f"an encoder of kind 'transformers' needs a config with a model_type, got {config!r}")
-    settings = AutoConfig.for_model(**config)
+    settings = AutoConfig.for_model(**plain_config(config))
     if drop_path and not hasattr(settings, "drop_path_rate"):
         raise ValueError(f"{config['model_type']} has no stochastic depth: set drop_path to 0, not {drop_path}")
     ours = {"image_size": image_size, "num_channels": channels, "drop_path_rate": drop_path}

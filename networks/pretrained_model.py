@@ -13,6 +13,8 @@ from typing import Any
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from radbundles.networks.plain_config import plain_config
+
 
 def build_model(config: Mapping[str, Any]) -> PreTrainedModel:
     """Build an untrained model without a pooler.
@@ -21,12 +23,12 @@ def build_model(config: Mapping[str, Any]) -> PreTrainedModel:
         config: ``model_type`` ("vit", "dinov2", "bert", ...) and the arguments of its configuration.
 
     Raises:
-        ValueError: if the model type is missing or unknown.
+        ValueError: if the model type is missing or unknown, or something would be fetched.
     """
     if "model_type" not in config:
         raise ValueError(f"the configuration needs a model_type, got only {sorted(config)}")
-    settings = AutoConfig.for_model(**config)
-    return AutoModel.from_config(settings, **_without_pooler(settings))
+    settings = AutoConfig.for_model(**plain_config(config))
+    return AutoModel.from_config(settings, trust_remote_code=False, **_without_pooler(settings))
 
 
 def load_pretrained_model(

@@ -103,7 +103,7 @@ def _audit_file(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> C
     kinds = policy.lists["files"]
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in kinds["config"]:
-        if name in _DATA_FILES or PurePosixPath(name).parts[0] in _DATA_FOLDERS:
+        if name in _DATA_FILES or _is_data(name):
             _data(name, file, policy, ledger)
             return None
         config = read_config(file)
@@ -132,6 +132,12 @@ def _audit_file(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> C
             name, None, None, "is of a kind that the audit does not know", f"remove it; if you trust it: --allow {name}"
         )
     return None
+
+
+def _is_data(name: str) -> bool:
+    """Whether nothing reads a file as a config; a bundle within the bundle has configs like any other."""
+    parts = PurePosixPath(name).parts
+    return parts[0] in _DATA_FOLDERS and "configs" not in (part.lower() for part in parts)
 
 
 def _data(name: str, file: Path, policy: AuditPolicy, ledger: Ledger) -> None:

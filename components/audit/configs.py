@@ -21,7 +21,7 @@ from radbundles.components.audit.ledger import Ledger
 from radbundles.components.audit.parsing import MAX_LENGTH, Judged, reference_fault
 from radbundles.components.audit.policy import AuditPolicy
 from radbundles.components.audit.stored import METADATA, StoredValues
-from radbundles.components.audit.texts import looks_like_path, path_fault
+from radbundles.components.audit.texts import CONTROLS, key_fault, looks_like_path, path_fault
 from radbundles.components.hub.bundle_config import macro_parts
 from radbundles.components.hub.config_file import ConfigFile, leaves
 
@@ -107,6 +107,9 @@ class ConfigAudit:
         if isinstance(value, str) and value.startswith(("$", "%", "@")) and not value.isprintable():
             message = "has signs that cannot be printed, which readers of it take in different ways"
             self.ledger.refuse(file, entry.id, value, message, "leave them out")
+        elif isinstance(value, str) and CONTROLS.search(value) or _is_metadata(file) and not entry.id.isprintable():
+            message = "has signs that a terminal would obey, or that turn the direction of reading"
+            self.ledger.refuse(file, entry.id, str(value), message, "leave them out")
         if not isinstance(value, str):
             if not isinstance(value, (bool, int, float, dict, list, date, type(None))):
                 message = f"is a {type(value).__name__}, which JSON does not have"
@@ -146,7 +149,7 @@ class ConfigAudit:
         elif fault := argument_fault(keys, value, self.policy):
             self.ledger.refuse(file, entry.id, str(value), *fault)
         if not _is_metadata(file):
-            for strange in filter(None, map(_key_fault, keys)):
+            for strange in filter(None, map(key_fault, keys)):
                 self.ledger.refuse(file, entry.id, None, f"has a key that {strange}", "name it plainly")
 
     def _target(self, file: str, entry: Entry) -> None:
@@ -226,18 +229,6 @@ class ConfigAudit:
 
 def _is_metadata(file: str) -> bool:
     return Path(file).stem == "metadata"
-
-
-def _key_fault(key: str) -> str | None:
-    """Say what is wrong with a key, which expressions can read as a text and MONAI as a place in a list."""
-    if not key.isprintable():
-        return "has signs that cannot be printed"
-    if fault := path_fault(key):
-        return fault
-    try:
-        return None if str(int(key)) == key and not key.startswith("-") else "counts in an unusual way"
-    except ValueError:
-        return None
 
 
 def _keys(ident: str) -> list[str]:

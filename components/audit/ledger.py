@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from radbundles.components.audit.report import AuditFinding, AuditReport, Level, WeightsFile
+from radbundles.components.hub.printable import printable
 
 # A hostile bundle could hold a million faults; the first of a file tell enough.
 MAX_FINDINGS = 1000
-MAX_VALUE = 160
 
 
 class Ledger:
@@ -36,21 +36,21 @@ class Ledger:
         # Beyond the bound nothing is kept but the first thing that refuses the bundle, so that it stays refused.
         if len(self.findings) >= MAX_FINDINGS and (level != "refuse" or self.refused):
             return
-        short = None if key is None else _short(key), None if value is None else _short(value)
-        self.findings.setdefault(AuditFinding(level, _short(file), *short, _short(message), _short(mend)))
+        short = None if key is None else printable(key), None if value is None else printable(value)
+        self.findings.setdefault(AuditFinding(level, printable(file), *short, printable(message), printable(mend)))
         self.refused = self.refused or level == "refuse"
 
     def target(self, origin: str, name: str) -> None:
         """Take the name of a ``_target_``."""
-        self.targets.setdefault(origin, {}).setdefault(_short(name))
+        self.targets.setdefault(origin, {}).setdefault(printable(name))
 
     def expression(self, where: str, uses: Iterable[str]) -> None:
         """Take what an expression calls, imports and reads."""
-        self.expressions[_short(where)] = tuple(dict.fromkeys(_short(use) for use in uses))
+        self.expressions[printable(where)] = tuple(dict.fromkeys(printable(use) for use in uses))
 
     def path(self, path: str, where: str) -> None:
         """Take a path or an address that a config names."""
-        self.paths.setdefault(_short(path), {}).setdefault(_short(where))
+        self.paths.setdefault(printable(path), {}).setdefault(printable(where))
 
     def report(self, path: str) -> AuditReport:
         """Return everything, refused things first."""
@@ -60,14 +60,9 @@ class Ledger:
             targets={origin: tuple(sorted(names)) for origin, names in sorted(self.targets.items())},
             expressions=self.expressions,
             files={path: tuple(places) for path, places in sorted(self.paths.items())},
-            weights=tuple(
-                WeightsFile(_short(one.file), one.kind, one.pickled, tuple(_short(name) for name in one.globals))
-                for one in self.weights
-            ),
+            weights=tuple(_plainly(one) for one in self.weights),
         )
 
 
-def _short(text: str) -> str:
-    # What a bundle says goes to a terminal: no escape sequences, no flood.
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: MAX_VALUE + 1])
-    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
+def _plainly(file: WeightsFile) -> WeightsFile:
+    return WeightsFile(printable(file.file), file.kind, file.pickled, tuple(map(printable, file.globals)))

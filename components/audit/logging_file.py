@@ -25,6 +25,8 @@ _FILE_HANDLERS = tuple(
     )
     for name in names
 )
+# What Python evaluates; from 3.12 on the defaults of a formatter, too.
+_EVALUATED = ("class", "args", "kwargs", "defaults")
 _FORMATTERS = ("logging.Formatter", "Formatter")
 
 
@@ -37,25 +39,34 @@ def audit_logging(path: Path, name: str, ledger: Ledger) -> None:
         return
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(data.decode("utf-8"))
-    except (configparser.Error, UnicodeDecodeError, ValueError):
-        ledger.refuse(name, None, None, "cannot be read as settings of the log", "see the logging.conf of a bundle")
+        # Readers differ in encodings and in what ends a line, so that a sign could hide a line from one of them.
+        text = data.decode("ascii").replace("\r\n", "\n")
+        if any(not (letter.isprintable() or letter in "\n\t") for letter in text):
+            raise ValueError("a sign that cannot be printed")
+        parser.read_string(text)
+    except (configparser.Error, ValueError):
+        message = "cannot be read as settings of the log in plain ASCII"
+        ledger.refuse(name, None, None, message, "see the logging.conf of a bundle")
         return
     for section in parser.sections():
         _section(parser, section, name, ledger)
     for option in parser.defaults():
-        if option in ("class", "args", "kwargs"):
+        if option in _EVALUATED:
             message = "stands among the defaults, from where it goes into each section"
             ledger.refuse(name, f"DEFAULT#{option}", parser.defaults()[option], message, "name it in its section")
 
 
 def _section(parser: configparser.RawConfigParser, section: str, name: str, ledger: Ledger) -> None:
+    for option in _EVALUATED:
+        if "%" in (value := parser.get(section, option, fallback="")):
+            message = "would be put together from other settings, and then evaluated"
+            ledger.refuse(name, f"{section}#{option}", value, message, "write the value")
     kind = parser.get(section, "class", fallback="").strip()
     known = _FORMATTERS if section.startswith("formatter") else (*_HANDLERS, *_FILE_HANDLERS)
     if kind and kind not in known:
         message = "is no handler or formatter that stays on this machine"
         ledger.refuse(name, f"{section}#class", kind, message, "use logging.StreamHandler")
-    for option in ("args", "kwargs"):
+    for option in ("args", "kwargs", "defaults"):
         value = parser.get(section, option, fallback="").strip()
         if value and (fault := _fault(value, files=kind in _FILE_HANDLERS)):
             ledger.refuse(name, f"{section}#{option}", value, fault, "use plain values, sys.stdout or sys.stderr")

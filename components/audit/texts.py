@@ -8,6 +8,8 @@ import re
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+# Escape sequences of terminals, and signs that turn the direction of reading.
+CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Of names that start with a dot these are endings of files, and what else does is hidden.
 _ENDINGS = re.compile(
     r"\.(?:nii|dcm|nrrd|mha|mhd|png|jpe?g|tiff?|bmp|npy|npz|pt|pth|ts|onnx|safetensors|jsonl?|ya?ml|csv|tsv|txt|log|md)"
@@ -48,3 +50,15 @@ def path_fault(text: str, *, joined: bool = False) -> str | None:
 def looks_like_path(text: str) -> bool:
     """Whether a text is worth listing among the paths and addresses of a bundle."""
     return bool(ADDRESS.match(text)) or ("/" in text and not re.search(r"\s", text))
+
+
+def key_fault(key: str) -> str | None:
+    """Say what is wrong with a key, which expressions can read as a text and MONAI as a place in a list."""
+    if not key.isprintable():
+        return "has signs that cannot be printed"
+    if fault := path_fault(key):
+        return fault
+    try:
+        return None if str(int(key)) == key and not key.startswith("-") else "counts in an unusual way"
+    except ValueError:
+        return None

@@ -89,14 +89,31 @@ def _archive_fault(archive: zipfile.ZipFile, size: int) -> str | None:
         return "is compressed or encrypted, which torch.save never does"
     if sum(member.file_size for member in members) > size:
         return "has members that lie over one another"
-    with Path(str(archive.filename)).open("rb") as stream:
-        stream.seek(max(0, size - 22))
-        end = stream.read(22)
-    if not end.startswith(b"PK\x05\x06") or end.count(b"PK") > 1:
+    if not _ends_plainly(Path(str(archive.filename)), size):
         return "does not end with its own table of contents"
     if members and min(member.header_offset for member in members) != 0:
         return "has something before its first member"
     return None
+
+
+def _ends_plainly(path: Path, size: int) -> bool:
+    """Whether every reader of an archive finds one and the same table of contents, right before the end of the file."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - 98))
+        tail = stream.read(98)
+    end, locator, wide = tail[-22:], tail[-42:-22], tail[-98:-42]
+    if len(end) < 22 or not end.startswith(b"PK\x05\x06"):
+        return False
+    length, start = struct.unpack("<LL", end[12:20])
+    behind = 22
+    if locator.startswith(b"PK\x06\x07"):  # torch.save writes the wide form even where it needs none
+        if not wide.startswith(b"PK\x06\x06") or struct.unpack("<Q", locator[8:16])[0] != size - 98:
+            return False
+        told = struct.unpack("<QQ", wide[40:56])
+        if any(small not in (0xFFFFFFFF, large) for small, large in zip((length, start), told, strict=True)):
+            return False
+        (length, start), behind = told, 98
+    return int(start + length + behind) == size
 
 
 def _older(path: Path, name: str, policy: AuditPolicy, ledger: Ledger) -> None:

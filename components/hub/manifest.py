@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import radbundles
 from radbundles.components.hub.bundles import read_bundle
 from radbundles.components.hub.packed_folder import write_json
+from radbundles.components.hub.printable import printable
 
 MANIFEST = "manifest.json"
 
@@ -76,10 +78,10 @@ def check_manifest(folder: str | os.PathLike[str]) -> list[str]:
         if _climbs(path):
             faults.append(f"{MANIFEST} lists {path!r}, which is no relative path inside the bundle")
         elif path not in found:
-            faults.append(f"{path} is missing: download the bundle again")
+            faults.append(f"{printable(path)} is missing: download the bundle again")
         elif fault := _compare(root / path, entry):
-            faults.append(f"{path} {fault}: it is damaged or was edited; download the bundle again")
-    faults += [f"{path} is not listed in {MANIFEST}: remove it" for path in sorted(found - set(listed))]
+            faults.append(f"{printable(path)} {fault}: it is damaged or was edited; download the bundle again")
+    faults += [f"{printable(path)} is not listed in {MANIFEST}: remove it" for path in sorted(found - set(listed))]
     bundle = read_bundle(root, str(root))
     if bundle.fault is None and bundle.version != version:
         faults.append(f"{MANIFEST} is of version {version!r}, but configs/metadata.json of {bundle.version!r}")
@@ -134,10 +136,12 @@ def _compare(file: Path, entry: Any) -> str | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
         return f"has no `sha256` in {MANIFEST}"
     try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            return "is a link or no plain file"
         size = file.stat().st_size
         if size != entry.get("bytes"):
-            return f"has {size} bytes, not {entry.get('bytes')}"
+            return f"has {size} bytes, not {printable(entry.get('bytes'))}"
         digest = sha256(file)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return None if digest == entry["sha256"].lower() else f"has the sha256 {digest}, not {entry['sha256']}"
+    return None if digest == entry["sha256"].lower() else f"has the sha256 {digest}, not {printable(entry['sha256'])}"

@@ -17,6 +17,7 @@ from radbundles.components.hub.bundle_config import (
     references,
     walk,
 )
+from radbundles.components.hub.printable import printable
 
 if TYPE_CHECKING:
     from monai.bundle import BundleWorkflow
@@ -44,7 +45,9 @@ def config_files(bundle: Path, configs: Sequence[str]) -> list[Path]:
     found = known_configs(bundle)
     for name in configs:
         if name not in found:
-            raise FileNotFoundError(f"bundle {bundle.name} has no config {name!r}; it has {', '.join(found)}")
+            raise FileNotFoundError(
+                f"bundle {bundle.name} has no config {name!r}; it has {', '.join(map(printable, found))}"
+            )
     return [found[name] for name in configs]
 
 
@@ -73,7 +76,7 @@ def check_overrides(files: Sequence[Path], overrides: Mapping[str, Any]) -> None
                 lay(config, key, value, ConfigFile(Path("command line"), "command line", {}, ()))
             continue
         close = difflib.get_close_matches(top, [*config, *OPTIONS], n=1)
-        hint = f": did you mean {close[0]!r}?" if close else f"; it has {', '.join(config)}"
+        hint = f": did you mean {close[0]!r}?" if close else f"; it has {', '.join(map(printable, config))}"
         raise KeyError(f"nothing in {' and '.join(path.name for path in files)} reads {key!r}{hint}")
 
 

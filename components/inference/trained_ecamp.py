@@ -15,6 +15,7 @@ import torch
 
 from radbundles.components.distillation.entity_file import entity_file
 from radbundles.components.hub.load_weights import load_weights
+from radbundles.components.hub.sound import is_shipped, require_sound
 from radbundles.components.hub.workflow import bundle_workflow
 from radbundles.components.metrics.regions import MEAN, STD
 from radbundles.networks import ECAMP
@@ -64,6 +65,7 @@ def load_trained_ecamp(
 
     Raises:
         FileNotFoundError: if the weights, their configuration or the tokenizer are missing; says how to get them.
+        AuditError: if the audit refuses the bundle.
         ValueError: if the weights do not fit the configuration, the tokenizer does not fit the network, or there
             is no such device.
     """
@@ -139,6 +141,8 @@ def _recorded(folder: Path) -> tuple[ECAMP, Mapping[str, Any]]:
 
 def _packed(root: Path, weights: Path, tokenizer: Path) -> tuple[ECAMP, Mapping[str, Any]]:
     """The network of a packed bundle, and how it is prepared for."""
+    if not is_shipped(root):
+        require_sound(root, name=root.name)
     workflow = bundle_workflow(
         root, ["inference"], weights=str(weights), tokenizer=str(tokenizer), device="cpu", dataset_dir=str(root)
     )

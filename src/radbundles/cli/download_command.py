@@ -37,6 +37,7 @@ def download(
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.download import fetch_bundle
+    from radbundles.components.hub.printable import printable
     from radbundles.components.hub.sound import UnsoundError
 
     folder = out or Path(repo_id.rpartition("/")[2])
@@ -54,4 +55,4 @@ def download(
             typer.secho(str(warning.message), fg="yellow", err=True)
     if not found.listed:
         typer.secho(f"{repo_id} has no manifest.json: its files were compared with nothing", fg="yellow", err=True)
-    typer.echo(f"{found.folder}: {repo_id} {found.version or '(no version)'}, commit {found.commit}")
+    typer.echo(f"{found.folder}: {repo_id} {printable(found.version or '(no version)')}, commit {found.commit}")

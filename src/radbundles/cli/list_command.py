@@ -24,6 +24,7 @@ def list_bundles(
     A command that runs a bundle wants its folder: BUNDLE=$(radbundles list --path ecamp_classification)
     """
     from radbundles.components.hub.bundles import find_bundle, find_bundles
+    from radbundles.components.hub.printable import printable
 
     if path is not None:
         try:
@@ -41,9 +42,11 @@ def list_bundles(
     if not bundles:
         typer.echo("No bundles found: set RADBUNDLES_PATH to a folder that holds some.")
     for bundle in bundles:
-        typer.secho(f"{bundle['name']} {bundle['version'] or '(no version)'}", bold=True, nl=False)
+        typer.secho(
+            f"{printable(bundle['name'])} {printable(bundle['version'] or '(no version)')}", bold=True, nl=False
+        )
         typer.echo(f"  from {bundle['origin']}: {bundle['folder']}")
         for key in ("task", "description", "fault"):
             if bundle[key]:
-                typer.echo(f"    {key}: {bundle[key]}")
+                typer.echo(f"    {key}: {printable(bundle[key], most=2000)}")
         typer.echo(f"    weights: {bundle['weights'] or 'none'}")

@@ -35,16 +35,22 @@ def pack(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="ID=VALUE", help="Values the run was started with.")
     ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Let the audit pass this name; may be repeated.")
+    ] = None,
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundle_values import asks_in_words
     from radbundles.components.hub.bundles import find_bundle
     from radbundles.components.hub.pack import pack_bundle
+    from radbundles.components.hub.sound import is_shipped, require_sound
 
     try:
         found = find_bundle(bundle)
         if not asks_in_words(found):
             raise ValueError(f"bundle {found.name} has no tokenizer to pack: its training run makes OUTPUT_DIR/bundle")
+        if not is_shipped(found.folder):
+            require_sound(found.folder, name=found.name, allow=allow or ())
         packed = pack_bundle(
             found.folder,
             configs or ["train"],

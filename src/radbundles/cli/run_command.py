@@ -46,6 +46,7 @@ def run(
 ) -> None:
     """See ``_HELP``."""
     from radbundles.components.hub.bundles import find_bundle
+    from radbundles.components.hub.printable import printable
     from radbundles.components.hub.run_bundle import check_overrides, config_files, known_configs, make_workflow
     from radbundles.components.hub.sound import is_shipped, require_sound
 
@@ -53,9 +54,8 @@ def run(
         configs, overrides = _split(context.args)
         found = find_bundle(bundle)
         if not configs:
-            raise ValueError(
-                f"name the configs to run; bundle {found.name} has {', '.join(known_configs(found.folder))}"
-            )
+            known = ", ".join(map(printable, known_configs(found.folder)))
+            raise ValueError(f"name the configs to run; bundle {found.name} has {known}")
         if show:
             files = config_files(found.folder, configs)
             check_overrides(files, overrides)

@@ -239,8 +239,17 @@ def test_config_hidden_among_the_documents_is_refused(make_bundle: MakeBundle) -
 
 
 def test_escape_sequences_never_reach_the_terminal(make_bundle: MakeBundle) -> None:
-    found = only_refused(make_bundle(inference={"x": {"_target_": "\x1b[2J" + "a" * 5000}}))
-    assert "\x1b" not in str(found) and len(str(found)) < 800
+    found = refused(audit_bundle(make_bundle(inference={"x": {"_target_": "\x1b[2J" + "a" * 5000}})))
+    assert found and all("\x1b" not in str(one) and len(str(one)) < 800 for one in found)
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x07", "\x9b", "\u202e"])
+def test_texts_with_signs_that_terminals_obey_are_refused(make_bundle: MakeBundle, sign: str) -> None:
+    """Commands print versions, class names and messages of bundles that the audit has let through."""
+    folder = make_bundle(metadata={"version": f"0.1.0{sign}"})
+    assert only_refused(folder).key == "version"
+    folder = make_bundle(inference={"x": {sign: 1}}, metadata={"version": "0.1.0"})
+    assert only_refused(folder).file == "configs/inference.json"
 
 
 def test_a_flood_of_findings_is_bounded_and_still_refused(make_bundle: MakeBundle) -> None:

@@ -128,6 +128,9 @@ def test_files_without_rights_are_findings(make_bundle: MakeBundle) -> None:
         ("handlers.SocketHandler", "('example.org', 80)", "", "handler_console#class"),
         ("handlers.SMTPHandler", "()", "", "handler_console#class"),
         ("StreamHandler", "()", "os.system", "formatter_plain#class"),
+        ("StreamHandler", "('%(x)s',)\nx=', __import__('os').system('touch mark'), '", "", "handler_console#args"),
+        ("FileHandler", "('x%(x)s.log',)\nx=/../../elsewhere", "", "handler_console#args"),
+        ("StreamHandler", "()", "\ndefaults={'x': __import__('os')}", "formatter_plain#defaults"),
     ],
 )
 def test_settings_of_the_log(
@@ -143,7 +146,15 @@ def test_settings_of_the_log(
 
 
 @pytest.mark.parametrize(
-    "text", ["no section", "[a]\nx=1\n[a]\nx=2\n", "[DEFAULT]\nargs=(os.system('x'),)\n", "x" * 70_000]
+    "text",
+    [
+        "no section",
+        "[a]\nx=1\n[a]\nx=2\n",
+        "[DEFAULT]\nargs=(os.system('x'),)\n",
+        "x" * 70_000,
+        "[handler_a]\nx=1\rkwargs={'stream': os.system('x')}\n",
+        "[handler_a]\nx=\u00e9\n",
+    ],
 )
 def test_settings_of_the_log_that_cannot_be_judged_are_refused(make_bundle: MakeBundle, text: str) -> None:
     folder = make_bundle()
@@ -217,3 +228,20 @@ def test_archive_of_a_whole_bundle_is_no_bundle(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
         archive.writestr("configs/inference.json", "{}")
     assert not audit_bundle(tmp_path / "bundle.zip").passed
+
+
+@pytest.mark.parametrize("place", ["models/inner/configs", "docs/inner/Configs"])
+def test_a_bundle_within_the_bundle_is_judged_too(make_bundle: MakeBundle, mark: Path, place: str) -> None:
+    """``pack_run`` builds the network of the bundle that it is pointed to."""
+    pack = {"_target_": "radbundles.components.hub.pack_run", "bundle_root": place.rpartition("/")[0]}
+    folder = make_bundle(inference={"run": pack})
+    (folder / place).mkdir(parents=True)
+    content = {"network": f"$__import__('os').system('touch {mark}')"}
+    (folder / place / "inference.json").write_text(json.dumps(content), encoding="utf-8")
+    assert {finding.file for finding in refused(audit_bundle(folder))} == {f"{place}/inference.json"}
+
+
+def test_settings_of_a_model_that_are_too_large_to_be_judged_are_refused(make_bundle: MakeBundle) -> None:
+    folder = make_bundle()
+    (folder / "models" / "config.json").write_text("{" + " " * 5_000_000 + "}", encoding="utf-8")
+    assert only_refused(folder).file == "models/config.json"

@@ -130,3 +130,21 @@ def test_large_files_are_hashed_in_pieces(folder: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
+
+
+def test_links_are_not_followed(folder: Path) -> None:
+    """A device without end has no bytes by its size, and would be read for ever."""
+    write_manifest(folder)
+    (folder / "notes.txt").symlink_to("/dev/zero")
+    edit(folder, **{"notes.txt": {"sha256": "0" * 64, "bytes": 0}})
+    (fault,) = check_manifest(folder)
+    assert "notes.txt is a link" in fault
+
+
+def test_faults_hold_no_signs_that_terminals_obey(folder: Path) -> None:
+    write_manifest(folder)
+    edit(folder, **{"a\x1b[2J": {"sha256": "\x1b[2J", "bytes": 0}})
+    (folder / "b\x1b[2J").touch()
+    (folder / "models" / "model.pt").write_bytes(b"WEIGHTS")
+    faults = check_manifest(folder)
+    assert len(faults) == 3 and all(fault.isprintable() for fault in faults)
