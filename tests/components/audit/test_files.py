@@ -245,3 +245,13 @@ def test_settings_of_a_model_that_are_too_large_to_be_judged_are_refused(make_bu
     folder = make_bundle()
     (folder / "models" / "config.json").write_text("{" + " " * 5_000_000 + "}", encoding="utf-8")
     assert only_refused(folder).file == "models/config.json"
+
+
+def test_the_record_of_a_packed_bundle_may_hold_values_of_configs(make_bundle: MakeBundle) -> None:
+    folder = make_bundle()
+    (folder / "docs").mkdir()
+    record = json.dumps({"overrides": {"network_def#norm": {"_target_": "InstanceNorm2d"}}})
+    (folder / "docs" / "packed.json").write_text(record, encoding="utf-8")
+    assert audit_bundle(folder).passed
+    (folder / "docs" / "other.json").write_text(record, encoding="utf-8")
+    assert only_refused(folder).file == "docs/other.json"
