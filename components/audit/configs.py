@@ -18,6 +18,7 @@ from radbundles.components.audit.expression import judge_expression
 from radbundles.components.audit.handed_on import HandedOn
 from radbundles.components.audit.imports import bound_name, judge_import
 from radbundles.components.audit.ledger import Ledger
+from radbundles.components.audit.made_text import MadeTexts
 from radbundles.components.audit.parsing import MAX_LENGTH, Judged, reference_fault
 from radbundles.components.audit.policy import AuditPolicy
 from radbundles.components.audit.stored import METADATA, StoredValues
@@ -25,6 +26,8 @@ from radbundles.components.audit.texts import CONTROLS, key_fault, looks_like_pa
 from radbundles.components.hub.bundle_config import macro_parts
 from radbundles.components.hub.config_file import ConfigFile, leaves
 
+# Of all expressions together; those of a bundle are some thousand.
+MAX_LETTERS = 100_000
 _PLAIN_KEY = re.compile(r"\w*")
 # One file at most and one ending in it, so that there is one way to part it; MONAI takes the longest that it can.
 _MACRO = re.compile(r"%(?:(?:\./)?(?:[\w-]+/)*[\w-]+\.(?:json|yaml|yml)(?:(?=#|::)|$))?(?:(?:#|::)*[\w+]+)*", re.ASCII)
@@ -56,11 +59,18 @@ class ConfigAudit:
             file: tuple(Entry(ident, value) for ident, _, value in leaves(config.content))
             for file, config in configs.items()
         }
+        expressions = (str(entry.value) for _, entry in self._every() if str(entry.value).startswith("$"))
+        letters = sum(len(one) for one in expressions if len(one) <= MAX_LENGTH)  # longer ones are not looked into
+        if letters > MAX_LETTERS:
+            message = f"hold expressions of more than {MAX_LETTERS} letters in all, and are not looked into"
+            ledger.refuse("configs", None, None, message, "keep to what a workflow needs")
+            self.entries = dict.fromkeys(configs, ())
         self.names = self._imported_names()
         self.stored = StoredValues(
             (f"{METADATA}::{entry.id}" if _is_metadata(file) else entry.id, entry.value)
             for file, entry in self._every()
         )
+        self.made = MadeTexts(self.stored, self.names)
         modes = (entry.value for _, entry in self._every() if entry.id.endswith("_mode_"))
         self.handed = HandedOn(policy, ledger, self.stored, any_callable="callable" in modes)
         self.plain_keys = all(
@@ -188,7 +198,7 @@ class ConfigAudit:
         if bound_name(entry.value):
             judged = judge_import(entry.value, entry.id, self.policy)
         else:
-            judged = judge_expression(resolved, self.policy, self.names, self.stored)
+            judged = judge_expression(resolved, self.policy, self.made)
         self.ledger.expression(f"{file}: {entry.id}", judged.uses)
         for path in judged.paths:
             self.ledger.path(path, f"{file}: {entry.id}")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from radbundles.components.audit.arguments import argument_fault
 from radbundles.components.audit.executed import LOOK_UP, reference_ids
@@ -13,7 +13,6 @@ from radbundles.components.audit.grammar import Grammar
 from radbundles.components.audit.made_text import FREE, Bound, MadeTexts, Texts
 from radbundles.components.audit.parsing import WRITE_PLAINLY, Judged, parse, reference_fault
 from radbundles.components.audit.policy import AuditPolicy
-from radbundles.components.audit.stored import StoredValues
 from radbundles.components.audit.syntax import PREFLIGHT, dotted_name, is_preflight, is_text, looked_up, readable
 from radbundles.components.audit.text_rules import JOIN, TextRules
 from radbundles.components.audit.texts import path_fault
@@ -24,14 +23,13 @@ _OPERATORS = (
 )
 
 
-def judge_expression(value: str, policy: AuditPolicy, names: Mapping[str, str], stored: StoredValues) -> Judged:
+def judge_expression(value: str, policy: AuditPolicy, made: MadeTexts) -> Judged:
     """Judge an expression that is no import.
 
     Args:
         value: the text, with "$" and absolute ids.
         policy: what may be named.
-        names: what the configs import, by the name they give it.
-        stored: what stands at each id in one config or another.
+        made: what texts expressions can give; one for all of an audit, since it tells each id once.
     """
     judged = Judged()
     tree = parse(value, judged)
@@ -49,8 +47,8 @@ def judge_expression(value: str, policy: AuditPolicy, names: Mapping[str, str], 
         judged.refuse("names a reference within a text, where MONAI's replacement breaks the text up")
         return judged
     try:
-        _Visit(judged, policy, names, MadeTexts(stored, names)).value(expression, {})
-        Grammar(judged.refuse, stored, names, policy.allow).judge(expression)
+        _Visit(judged, policy, made).value(expression, {})
+        Grammar(judged.refuse, made.stored, made.names, policy.allow).judge(expression)
     except RecursionError:
         judged.refuse("is nested too deep", "make it shorter")
     return judged
@@ -59,8 +57,8 @@ def judge_expression(value: str, policy: AuditPolicy, names: Mapping[str, str], 
 class _Visit:
     """Walks the tree; each method takes the names that lambdas and comprehensions around the node bind."""
 
-    def __init__(self, judged: Judged, policy: AuditPolicy, names: Mapping[str, str], made: MadeTexts) -> None:
-        self.judged, self.policy, self.names, self.made = judged, policy, names, made
+    def __init__(self, judged: Judged, policy: AuditPolicy, made: MadeTexts) -> None:
+        self.judged, self.policy, self.names, self.made = judged, policy, made.names, made
         self.texts = TextRules(judged, made)
 
     def value(self, node: ast.AST, bound: Bound) -> None:

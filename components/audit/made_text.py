@@ -80,6 +80,7 @@ class MadeTexts:
     def __init__(self, stored: StoredValues, names: Mapping[str, str]) -> None:
         self.stored, self.names = stored, names
         self._seen: dict[str, Texts] = {}
+        self._items: dict[str, Texts] = {}
 
     def of(self, node: ast.AST, bound: Bound, depth: int = 0) -> Texts:
         """The texts that a part of an expression can be."""
@@ -158,6 +159,12 @@ class MadeTexts:
         return SOME_TEXT if tree is None else self.of(tree, {}, depth + 1)
 
     def _items_at(self, ident: str, depth: int) -> Texts:
+        if ident not in self._items:
+            self._items[ident] = SOME_TEXT
+            self._items[ident] = self._items_told(ident, depth)
+        return self._items[ident]
+
+    def _items_told(self, ident: str, depth: int) -> Texts:
         if self.stored.is_copied(ident):
             return SOME_TEXT
         inside = self.stored.inside(ident)

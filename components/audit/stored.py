@@ -84,6 +84,7 @@ def _absolute(value: Any, ident: str) -> Any:
     if not isinstance(value, str) or len(value) > MAX_LENGTH:
         return value
     try:
-        return absolute(value, ident)
+        made = absolute(value, ident)
     except ValueError:
         return value
+    return made if len(made) <= 2 * MAX_LENGTH else "%"  # as little known as what a macro copies

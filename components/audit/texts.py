@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _DRIVE = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
@@ -52,6 +53,7 @@ def looks_like_path(text: str) -> bool:
     return bool(ADDRESS.match(text)) or ("/" in text and not re.search(r"\s", text))
 
 
+@lru_cache(maxsize=10_000)  # a list of a hundred thousand values has the keys above it as often
 def key_fault(key: str) -> str | None:
     """Say what is wrong with a key, which expressions can read as a text and MONAI as a place in a list."""
     if not key.isprintable():

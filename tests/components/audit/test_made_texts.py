@@ -117,3 +117,17 @@ def test_long_keys_do_not_multiply(make_bundle: MakeBundle) -> None:
 def test_relative_ids_do_not_multiply(make_bundle: MakeBundle) -> None:
     folder = make_bundle(train={"k" * 900: {"a": "$" + "@#b " * 5000}})
     assert any("characters" in finding.message for finding in refused(audit_bundle(folder)))
+
+
+@pytest.mark.parametrize(
+    "form", ["$@a{} + @a{}", "$@a{} * @a{}", "$os.path.join(@a{}, @a{})", "$[x for x in @a{} + @a{}]"]
+)
+def test_ids_that_lead_to_others_are_told_once(make_bundle: MakeBundle, form: str) -> None:
+    """Each id leads to two others: a judge who forgets would not come to an end."""
+    chain: dict[str, Any] = {f"a{place}": form.format(place + 1, place + 2) for place in range(60)}
+    assert refused(audit_bundle(make_bundle(inference={**chain, "a60": "x", "a61": "y"})))
+
+
+def test_floods_of_expressions_are_refused_unseen(make_bundle: MakeBundle) -> None:
+    flood = {f"a{place}": "$" + "+".join(["@output_dir"] * 300) for place in range(100)}
+    assert any("letters in all" in finding.message for finding in refused(audit_bundle(make_bundle(inference=flood))))
